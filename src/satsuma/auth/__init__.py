@@ -1,0 +1,1 @@
+"""API tokens: made, hashed, scoped to an account, revoked, checked."""

@@ -1,0 +1,1 @@
+"""Measuring: workloads, the machine's ceiling, and the report."""

@@ -1,0 +1,187 @@
+"""Everything that can go wrong, as one tree.
+
+    SatsumaError
+    +-- ConfigurationError            a setting, flag or file that cannot be used
+    +-- InvalidInputError             the request's content breaks the model's input schema
+    |   +-- MalformedJsonError        the body is not JSON at all
+    +-- RequestTooLargeError          the body is above the limit
+    +-- AuthenticationError           the token is well formed and not accepted here
+    |   +-- MissingCredentialsError   no credentials were sent
+    |   +-- MalformedCredentialsError credentials of no known form were sent
+    +-- ModelError
+    |   +-- ModelNotFoundError        no such model
+    |   +-- ModelNotInstalledError    known, and its weights are not on this machine
+    |   +-- UnsupportedModelError     an architecture or tensor that the engine cannot run
+    |   +-- SelfTestError             the vectors are not the published ones
+    +-- StoreError
+    |   +-- HubUnreachableError       no connection, cut connection, offline mode
+    |   +-- HubNotFoundError          the hub has no such repository, revision or file
+    |   +-- HubForbiddenError         the hub wants a token, or another one
+    |   +-- DigestMismatchError       the bytes are not the published ones
+    |   +-- DiskFullError             no room for the weights
+    +-- OverloadedError               the waiting room is full
+    +-- DeadlineExceededError         not done within the request's deadline
+    +-- ShuttingDownError             the server is stopping and takes no new work
+    +-- EngineError                   the runtime failed on this item
+        +-- EngineDiedError           an engine thread ended while it held this item
+
+Each class has a stable string `code`. Nothing here knows HTTP: `api/errors.py` has the one
+table that maps these classes to statuses and numeric codes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SatsumaError(Exception):
+    """Base of every error that satsuma raises on purpose; `str()` is fit for a user to read."""
+
+    code: ClassVar[str] = "satsuma_error"
+
+
+class ConfigurationError(SatsumaError):
+    """A setting, flag or file cannot be used; the message says which, and what would do."""
+
+    code = "configuration"
+
+
+class InvalidInputError(SatsumaError):
+    """The request's content breaks the model's input schema; the message is the validator's."""
+
+    code = "invalid_input"
+
+
+class MalformedJsonError(InvalidInputError):
+    """The body is not JSON; the message points at the byte."""
+
+    code = "malformed_json"
+
+
+class RequestTooLargeError(SatsumaError):
+    """The body is above the configured limit."""
+
+    code = "request_too_large"
+
+
+class AuthenticationError(SatsumaError):
+    """The token is well formed, and unknown, revoked or another account's."""
+
+    code = "authentication"
+
+
+class MissingCredentialsError(AuthenticationError):
+    """No credentials were sent."""
+
+    code = "missing_credentials"
+
+
+class MalformedCredentialsError(AuthenticationError):
+    """The Authorization header has no known form."""
+
+    code = "malformed_credentials"
+
+
+class ModelError(SatsumaError):
+    """Something about one model."""
+
+    code = "model"
+
+
+class ModelNotFoundError(ModelError):
+    """No model has this id, here or on the hub."""
+
+    code = "model_not_found"
+
+
+class ModelNotInstalledError(ModelError):
+    """The model is known and its weights are not here; the message says how to get them."""
+
+    code = "model_not_installed"
+
+
+class UnsupportedModelError(ModelError):
+    """The engine cannot run this architecture or tensor; the message says which, and what it can."""
+
+    code = "unsupported_model"
+
+
+class SelfTestError(ModelError):
+    """A loaded model does not give its published vectors."""
+
+    code = "self_test"
+
+
+class StoreError(SatsumaError):
+    """Fetching or keeping weights failed."""
+
+    code = "store"
+
+
+class HubUnreachableError(StoreError):
+    """The hub did not answer, the connection was cut, or offline mode forbids asking."""
+
+    code = "hub_unreachable"
+
+
+class HubNotFoundError(StoreError):
+    """The hub answered that it has no such repository, revision or file."""
+
+    code = "hub_not_found"
+
+
+class HubForbiddenError(StoreError):
+    """The hub refused the token, or wants one."""
+
+    code = "hub_forbidden"
+
+
+class DigestMismatchError(StoreError):
+    """A file's size or sha256 is not the published one."""
+
+    code = "digest_mismatch"
+
+
+class DiskFullError(StoreError):
+    """There is no room for the weights."""
+
+    code = "disk_full"
+
+
+class OverloadedError(SatsumaError):
+    """The waiting room is full.
+
+    Attributes:
+        retry_after_s: seconds until there should be room again, from the measured rate.
+    """
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        """Keep the wait beside the message."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceededError(SatsumaError):
+    """The request was not done within its deadline."""
+
+    code = "deadline_exceeded"
+
+
+class ShuttingDownError(SatsumaError):
+    """The server is stopping and takes no new work."""
+
+    code = "shutting_down"
+
+
+class EngineError(SatsumaError):
+    """The runtime failed on this item, and on it alone."""
+
+    code = "engine"
+
+
+class EngineDiedError(EngineError):
+    """The engine thread that held this item ended; a new one has been started."""
+
+    code = "engine_died"

@@ -1,0 +1,1 @@
+"""Who runs next, with whom, and how much of the machine they get."""

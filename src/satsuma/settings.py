@@ -1,0 +1,171 @@
+"""Every setting, once: its name, default and meaning; and the only reader of the environment.
+
+A field `token_budget` is the flag `--token-budget`, the variable `SATSUMA_TOKEN_BUDGET` and the
+key `token_budget` in `satsuma.toml`. Flags win over variables, variables over the file, the file
+over the defaults. `docs/settings.md` is generated from this module.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import platformdirs
+
+from satsuma.errors import ConfigurationError
+from satsuma.types import Precision
+
+ENVIRONMENT_PREFIX = "SATSUMA_"
+CONFIGURATION_FILE = "satsuma.toml"
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def _data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("satsuma", appauthor=False))
+
+
+def _setting(default: Any, help_text: str) -> Any:
+    """Declare a field with its help; a callable default is made anew for each Settings."""
+    if callable(default):
+        return field(default_factory=default, metadata={"help": help_text})
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of satsuma's settings, checked and typed. Immutable."""
+
+    # Server
+    host: str = _setting("127.0.0.1", "Address to listen on.")
+    port: int = _setting(7768, "Port to listen on; 0 picks a free one.")
+    no_auth: bool = _setting(False, "Accept every request, even beyond loopback.")
+    max_body_bytes: int = _setting(10_000_000, "Largest request body, in bytes.")
+    drain_s: float = _setting(30.0, "Seconds that running requests get to finish on SIGTERM.")
+    model: tuple[str, ...] = _setting((), "Model to load at start; may be given several times.")
+
+    # Scheduler
+    token_budget: int = _setting(512, "Tokens of one microbatch; a longer item runs alone.")
+    deadline_s: float = _setting(60.0, "Seconds that a request may take, waiting included.")
+    max_waiting_tokens: int = _setting(
+        0, "Tokens that may wait; 0 sizes the room so that the wait stays under the deadline."
+    )
+
+    # Engine
+    precision: Precision = _setting(Precision.FP32, "Arithmetic of the weights.")
+    threads: int = _setting(0, "Cores to use; 0 asks the cgroup quota, the affinity, the machine.")
+    skip_self_test: bool = _setting(False, "Serve a model without comparing its published vectors.")
+    memory_budget_bytes: int = _setting(
+        0, "Memory for loaded models; past it, the least recently used goes. 0: half the machine."
+    )
+
+    # Store
+    models_dir: Path = _setting(lambda: _data_dir() / "models", "Folder of the models.")
+    data_dir: Path = _setting(_data_dir, "Folder of the tokens and other state.")
+
+
+_TYPES: dict[str, Any] = get_type_hints(Settings)
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    config_file: Path | None = None,
+) -> Settings:
+    """Gather the settings from flags, environment and file, in that order.
+
+    Args:
+        flags: values by field name; None means "not given".
+        environ: the process's own when None.
+        config_file: `$SATSUMA_CONFIG`, else `satsuma.toml` in the working folder, when None.
+
+    Raises:
+        ConfigurationError: if a value has the wrong type, or the file an unknown key.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    values.update(_from_file(config_file, environ))
+    values.update(_from_environ(environ))
+    values.update({k: v for k, v in (flags or {}).items() if v is not None and v != ()})
+    settings = Settings(**{name: _coerce(name, value) for name, value in values.items()})
+    _check(settings)
+    return settings
+
+
+def describe_settings() -> list[tuple[str, str, str]]:
+    """List (name, default, help) of each setting, in order of declaration."""
+    return [(f.name, _show_default(f), f.metadata["help"]) for f in fields(Settings)]
+
+
+def _show_default(one: Field[Any]) -> str:
+    if one.default_factory is not MISSING:
+        return "under the platform's data folder"
+    return "none" if one.default == () else str(one.default).lower()
+
+
+def _from_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    chosen = path or Path(environ.get(ENVIRONMENT_PREFIX + "CONFIG", CONFIGURATION_FILE))
+    if not chosen.is_file():
+        return {}
+    try:
+        content = tomllib.loads(chosen.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{chosen} cannot be read as TOML: {error}"
+        raise ConfigurationError(message) from error
+    unknown = sorted(set(content) - set(_TYPES))
+    if unknown:
+        message = f"{chosen} has unknown settings: {', '.join(unknown)}. See docs/settings.md."
+        raise ConfigurationError(message)
+    return content
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    named = {name: environ.get(ENVIRONMENT_PREFIX + name.upper()) for name in _TYPES}
+    return {name: value for name, value in named.items() if value is not None and value != ""}
+
+
+def _coerce(name: str, value: Any) -> Any:
+    """Turn a flag's, a variable's or the file's value into the field's type."""
+    wanted = _TYPES[name]
+    try:
+        if get_args(wanted):  # tuple[str, ...]
+            return tuple(value.split(",")) if isinstance(value, str) else tuple(map(str, value))
+        if wanted is bool:
+            return _coerce_bool(value)
+        if wanted is Path:
+            return Path(value).expanduser()
+        return wanted(value)
+    except (TypeError, ValueError) as error:
+        message = f"{name} cannot be {value!r}: {_wanted(wanted)} is needed."
+        raise ConfigurationError(message) from error
+
+
+def _coerce_bool(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError(text)
+    return text in _TRUE
+
+
+def _wanted(wanted: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+    if wanted is Precision:
+        return "one of " + ", ".join(Precision)
+    return names.get(wanted, "text")
+
+
+def _check(settings: Settings) -> None:
+    """Refuse numbers that no part could work with."""
+    positive = ("token_budget", "deadline_s", "max_body_bytes")
+    not_negative = ("threads", "port", "drain_s", "max_waiting_tokens", "memory_budget_bytes")
+    bad = [name for name in positive if not getattr(settings, name) > 0]
+    bad += [name for name in not_negative if not getattr(settings, name) >= 0]
+    if bad:
+        message = f"{', '.join(bad)} must be {'positive' if bad[0] in positive else '0 or more'}."
+        raise ConfigurationError(message)

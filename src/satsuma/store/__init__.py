@@ -1,0 +1,1 @@
+"""Where the weights come from, and whether they are the right ones."""

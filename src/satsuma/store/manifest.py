@@ -1,0 +1,78 @@
+"""What is known of a model before and after its files are here: identity, limits, digests.
+
+Records only; nothing here touches a disk or a network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from satsuma.types import Pooling
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """One file's published identity; None where nobody published it."""
+
+    path: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A distribution on the package index that carries the weights, and where in it they lie."""
+
+    name: str
+    version: str
+    wheel_sha256: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelManifest:
+    """A model's identity.
+
+    Attributes:
+        id: canonical id, such as `@cf/baai/bge-base-en-v1.5`.
+        repository: hub repository, such as `BAAI/bge-base-en-v1.5`; "" for a local folder.
+        revision: immutable commit on the hub; "" for a local folder.
+        files: everything that a pull fetches.
+        hidden_size: width of a vector; 0 if only the files tell.
+        max_tokens: longest item, [CLS] and [SEP] included; 0 if only the files tell.
+        pooling: the default pooling; None if only the files tell.
+        licence: SPDX identifier, or "unknown".
+        package: where to get the same files from the package index, if anywhere.
+        aliases: other ids that mean this model.
+    """
+
+    id: str
+    repository: str
+    revision: str
+    files: tuple[FileDigest, ...]
+    hidden_size: int = 0
+    max_tokens: int = 0
+    pooling: Pooling | None = None
+    licence: str = "unknown"
+    description: str = ""
+    package: PackageSource | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """An installed model: its manifest and where each file lies.
+
+    Attributes:
+        manifest: what the model is.
+        folder: holds config.json, tokenizer.json, model.safetensors and perhaps
+            sentence-transformers' own files; entries may be symbolic links.
+        graphs_dir: a writable folder for graphs that the engine builds from the weights.
+        weights_sha256: digest of model.safetensors, known without reading it again.
+    """
+
+    manifest: ModelManifest
+    folder: Path
+    graphs_dir: Path
+    weights_sha256: str

@@ -1,0 +1,108 @@
+"""The value objects that every layer shares: what a client asks, what it gets back.
+
+Plain frozen records over numpy; nothing here knows a model, a queue or a wire format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+
+class Pooling(StrEnum):
+    """How one vector is made of an item's token vectors."""
+
+    MEAN = "mean"
+    CLS = "cls"
+
+
+class Precision(StrEnum):
+    """The arithmetic of the weights. fp32 is the default, so that vectors equal Cloudflare's."""
+
+    FP32 = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One item, ready for an encoder.
+
+    Attributes:
+        ids: (T,) int64 vocabulary indices, [CLS] and [SEP] included.
+        is_truncated: True if the text did not fit and its end was left out.
+    """
+
+    ids: IntArray
+    is_truncated: bool
+
+    def __len__(self) -> int:
+        """Count the tokens, [CLS] and [SEP] included."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """What a client asks: one model, one or more texts, one pooling.
+
+    Attributes:
+        model: a canonical model id, such as `@cf/baai/bge-base-en-v1.5`.
+        texts: the items, in the order in which their vectors are wanted.
+        pooling: None asks for the model's own default.
+    """
+
+    model: str
+    texts: tuple[str, ...]
+    pooling: Pooling | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a request cost, counted in tokens as the model saw them."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Sum of prompt and completion tokens."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a request's time went, in seconds.
+
+    Attributes:
+        tokenise_s: text to tokens.
+        queue_s: from admission to the start of the last item's microbatch.
+        inference_s: the longest microbatch that carried one of its items.
+    """
+
+    tokenise_s: float
+    queue_s: float
+    inference_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResult:
+    """The answer to an `EmbedRequest`.
+
+    Attributes:
+        vectors: (B, H) float32, one row a text, in the request's order, L2-normalised.
+        pooling: the mode that was used.
+        usage: tokens counted, [CLS] and [SEP] included.
+        timings: where the time went.
+        num_truncated: how many texts were cut to the model's limit.
+    """
+
+    vectors: FloatArray
+    pooling: Pooling
+    usage: Usage
+    timings: Timings
+    num_truncated: int
