@@ -101,7 +101,7 @@ class ModelNotInstalledError(ModelError):
 
 
 class UnsupportedModelError(ModelError):
-    """The engine cannot run this architecture or tensor; the message says which, and what it can."""
+    """The engine cannot run this model; the message says what of it, and what it can run."""
 
     code = "unsupported_model"
 

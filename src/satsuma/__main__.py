@@ -1,0 +1,5 @@
+"""`python -m satsuma` is `satsuma`."""
+
+from satsuma.cli.main import main
+
+main()

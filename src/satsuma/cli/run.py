@@ -1,0 +1,106 @@
+"""`satsuma run`: texts in, vectors out, on the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import orjson
+
+from satsuma.ai import Ai
+from satsuma.cli.options import setting_options
+from satsuma.types import Pooling
+
+_EPILOG = """
+\b
+Examples:
+  satsuma run @hf/sentence-transformers/all-minilm-l6-v2 "hello world"
+  satsuma run @cf/baai/bge-base-en-v1.5 --pooling cls "one text" "another"
+  cat lines.txt | satsuma run @cf/baai/bge-base-en-v1.5 --format npy --output vectors.npy
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("model")
+@click.argument("texts", nargs=-1)
+@click.option("--pooling", type=click.Choice(list(Pooling)), help="[default: the model's own]")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["json", "jsonl", "npy"]),
+    default="json",
+    show_default=True,
+    help="json: the API's result object; jsonl: a vector a line; npy: a NumPy file.",
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@setting_options("threads", "precision", "skip_self_test", "models_dir")
+def run(  # noqa: PLR0913  one parameter an option
+    model: str,
+    texts: tuple[str, ...],
+    pooling: str | None,
+    output_format: str,
+    output: Path | None,
+    threads: int | None,
+    precision: str | None,
+    skip_self_test: bool | None,
+    models_dir: Path | None,
+) -> None:
+    """Embed TEXTS with MODEL and print the vectors.
+
+    Without TEXTS, each line of standard input is one text.
+    """
+    inputs: dict[str, Any] = {"text": list(texts or _read_lines())}
+    if pooling is not None:
+        inputs["pooling"] = pooling
+    _refuse_binary_terminal(output_format, output)
+    with Ai(
+        models_dir=models_dir,
+        threads=threads,
+        precision=precision,
+        skip_self_test=skip_self_test or None,
+    ) as ai:
+        content = _encode(ai.run(model, inputs), output_format)
+    if output is None:
+        click.get_binary_stream("stdout").write(content)
+    else:
+        output.write_bytes(content)
+
+
+def _read_lines() -> list[str]:
+    if sys.stdin.isatty():
+        raise click.UsageError("Give TEXTS, or pipe them in, one a line.")
+    lines = [line.rstrip("\r\n") for line in click.get_text_stream("stdin", encoding="utf-8")]
+    if not lines:
+        raise click.UsageError("Standard input is empty.")
+    if not all(lines):
+        number = lines.index("") + 1
+        raise click.UsageError(f"Line {number} of standard input is empty; a text is needed.")
+    return lines
+
+
+def _refuse_binary_terminal(output_format: str, output: Path | None) -> None:
+    if output_format == "npy" and output is None and sys.stdout.isatty():
+        raise click.UsageError("npy is binary: give --output FILE, or pipe it somewhere.")
+
+
+def _encode(answer: Mapping[str, Any], output_format: str) -> bytes:
+    vectors = answer["data"]  # (B, H)
+    if output_format == "npy":
+        return _npy(vectors)
+    if output_format == "jsonl":
+        return b"".join(orjson.dumps(row, option=_JSON_LINE) for row in vectors)
+    return orjson.dumps(answer, option=_JSON_LINE)
+
+
+_JSON_LINE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+
+
+def _npy(vectors: Any) -> bytes:
+    stream = BytesIO()
+    np.save(stream, vectors)
+    return stream.getvalue()

@@ -1,0 +1,106 @@
+"""The packed graph beside the weights: built once, checked at each start, rebuilt when damaged.
+
+A cache entry is a folder named after everything that its bytes depend on. It appears by one
+rename, so a killed build leaves nothing that a later start could take for a graph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+import numpy as np
+
+from satsuma.errors import DiskFullError
+from satsuma.types import Precision
+
+_LOGGER = logging.getLogger(__name__)
+_RECORD = "graph.json"
+PACKED_NAME = "packed.onnx"
+
+Build = Callable[[Path], None]
+
+
+def cache_key(
+    weights_sha256: str,
+    *,
+    graph_version: int,
+    runtime_version: str,
+    precision: Precision,
+    instruction_sets: tuple[str, ...],
+) -> str:
+    """Name an entry after what its bytes depend on; packed weights fit one kind of CPU only."""
+    parts = [weights_sha256, str(graph_version), runtime_version, precision, *instruction_sets]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return f"{weights_sha256[:12]}-v{graph_version}-{precision}-{digest}"
+
+
+def open_graph(graphs_dir: Path, key: str, build: Build) -> Path:
+    """Return the packed graph of this key, building it first where it is missing or damaged.
+
+    Args:
+        graphs_dir: holds the entries; made if missing.
+        key: from `cache_key`.
+        build: fills an empty folder with `PACKED_NAME` and whatever it refers to.
+
+    Raises:
+        DiskFullError: if the graph does not fit beside the weights.
+    """
+    entry = graphs_dir / key
+    if not _is_whole(entry):
+        graphs_dir.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(graphs_dir / f"{key}.lock"):
+            if not _is_whole(entry):  # another process may have built it meanwhile
+                _build_entry(entry, build)
+    return entry / PACKED_NAME
+
+
+def _build_entry(entry: Path, build: Build) -> None:
+    _LOGGER.info("packing the weights for this machine (once): %s", entry)
+    shutil.rmtree(entry, ignore_errors=True)
+    for stale in entry.parent.glob(".building-*"):  # a killed build's; this process has the lock
+        shutil.rmtree(stale, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
+    try:
+        build(staging)
+        staging.chmod(0o755)  # mkdtemp's 0700 would hide it from a server of another user
+        (staging / _RECORD).write_text(json.dumps(_checksums(staging)), encoding="utf-8")
+        staging.rename(entry)
+    except OSError as error:
+        raise DiskFullError(f"The packed graph cannot be written to {entry}: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_whole(entry: Path) -> bool:
+    """Compare every file with what was recorded when it was built."""
+    try:
+        recorded = json.loads((entry / _RECORD).read_text(encoding="utf-8"))
+        is_whole = bool(recorded == _checksums(entry))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        is_whole = False
+    if not is_whole:
+        _LOGGER.warning("the packed graph in %s is damaged and will be built anew", entry)
+    return is_whole
+
+
+def _checksums(folder: Path) -> dict[str, list[int]]:
+    """Size and checksum of every file but the record."""
+    files = sorted(path for path in folder.iterdir() if path.name != _RECORD)
+    return {path.name: [path.stat().st_size, _checksum(path)] for path in files}
+
+
+def _checksum(path: Path) -> int:
+    """Sum the file's 64-bit words: at memory speed, and it notices any one damaged place."""
+    content = np.memmap(path, dtype=np.uint8, mode="r")
+    whole = len(content) // 8 * 8
+    words = np.add.reduce(content[:whole].view("<u8"), dtype=np.uint64)
+    return int(words) ^ int.from_bytes(content[whole:].tobytes(), "little")

@@ -1,0 +1,128 @@
+"""The ONNX Runtime adapter: an Encoder over a packed graph.
+
+Two sessions serve one model: a wide one with all cores for a lone short query, and a narrow one
+with one core that several threads call at once for bulk work. Both map the same packed weights
+from disk, so that the machine holds them once (docs/decisions/0004-two-sessions-one-copy.md).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from satsuma.engine.protocol import Microbatch, Width
+from satsuma.errors import EngineError
+from satsuma.types import FloatArray
+
+RUNTIME_VERSION = f"onnxruntime-{onnxruntime.__version__}"
+
+_PROVIDERS = ["CPUExecutionProvider"]
+_ERRORS_ONLY = 3
+
+
+def pack_weights(graph: Path, packed: Path) -> None:
+    """Let the runtime optimise a graph and write it back with its weights packed for this CPU.
+
+    Args:
+        graph: an ONNX file with external weights.
+        packed: gets the optimised graph; its weights go to `<packed>.weights` beside it.
+
+    Raises:
+        EngineError: if the runtime cannot load the graph or write the result.
+    """
+    options = _options(threads=1)
+    options.optimized_model_filepath = str(packed)
+    for key, value in {
+        "optimized_model_external_initializers_file_name": weights_path(packed).name,
+        "optimized_model_external_initializers_min_size_in_bytes": "1024",
+        "save_external_prepacked_constant_initializers": "1",
+    }.items():
+        options.add_session_config_entry(f"session.{key}", value)
+    _session(graph, options)
+
+
+def weights_path(packed: Path) -> Path:
+    """Where a packed graph's weights lie."""
+    return packed.with_name(packed.name + ".weights")
+
+
+class OnnxEncoder:
+    """An encoder on ONNX Runtime's CPU provider. Thread-safe."""
+
+    def __init__(self, packed: Path, *, hidden_size: int, threads: int, memory_bytes: int) -> None:
+        """Map a packed graph.
+
+        Args:
+            packed: what `pack_weights` wrote.
+            hidden_size: H.
+            threads: cores of the wide session.
+            memory_bytes: what the packed weights take; the file also holds them unpacked, unread.
+
+        Raises:
+            EngineError: if the runtime cannot load the graph.
+        """
+        self.hidden_size = hidden_size
+        self.memory_bytes = memory_bytes
+        narrow = _session(packed, _packed_options(threads=1))
+        wide = narrow if threads == 1 else _session(packed, _packed_options(threads=threads))
+        self._sessions = {Width.ONE_CORE: narrow, Width.ALL_CORES: wide}
+
+    def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
+        """Run the model; see `engine.protocol.Encoder`."""
+        inputs = graph_inputs(microbatch)
+        try:
+            (hidden_states,) = self._sessions[width].run(None, inputs)
+        except Exception as error:  # the runtime's exceptions share no base class of their own
+            raise EngineError(f"ONNX Runtime failed: {error}") from error
+        return hidden_states  # type: ignore[no-any-return]  # (T, H)
+
+    def close(self) -> None:
+        """Unmap the weights."""
+        self._sessions.clear()
+
+
+def graph_inputs(microbatch: Microbatch) -> dict[str, np.ndarray[Any, Any]]:
+    """Lay out the index arrays that carry rows between (T, H) and attention's (B, S, H).
+
+    A row of the rectangle beyond its item's end repeats some token, and is masked by `lengths`.
+    """
+    lengths = microbatch.lengths  # (B,)
+    num_tokens, longest = len(microbatch.token_ids), int(lengths.max())
+    starts = np.cumsum(lengths) - lengths  # (B,)
+    item_of_token = np.repeat(np.arange(len(lengths)), lengths)  # (T,)
+    position_ids = np.arange(num_tokens) - starts[item_of_token]  # (T,)
+    pad_index = starts[:, None] + np.arange(longest)[None, :]  # (B, S)
+    return {
+        "token_ids": microbatch.token_ids,
+        "position_ids": position_ids,
+        "lengths": lengths.astype(np.int32),
+        "pad_index": np.minimum(pad_index, num_tokens - 1),
+        "unpad_index": item_of_token * longest + position_ids,  # (T,)
+    }
+
+
+def _packed_options(threads: int) -> onnxruntime.SessionOptions:
+    """Load as written: packing again would copy the weights."""
+    options = _options(threads)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    # The pool's threads must not spin on after a run: another session wants their cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=_PROVIDERS)
+    except Exception as error:  # the runtime's exceptions share no base class of their own
+        raise EngineError(f"ONNX Runtime cannot load {path.name}: {error}") from error

@@ -1,0 +1,101 @@
+"""Token vectors -> one vector an item, and to unit length: pure numpy.
+
+B items, T tokens of them all, H hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from satsuma.types import FloatArray, IntArray, Pooling
+
+
+def mean_pool(hidden_states: FloatArray, lengths: IntArray) -> FloatArray:
+    """Average each item's token vectors.
+
+    Args:
+        hidden_states: (T, H) float32, items one after another.
+        lengths: (B,) tokens of each item, in the same order; they sum to T.
+
+    Returns:
+        (B, H) float32.
+
+    Raises:
+        ValueError: if the lengths do not sum to T, or one of them is not positive.
+
+    Source: Reimers & Gurevych 2019, https://arxiv.org/abs/1908.10084, section 3.
+    """
+    starts = _starts(hidden_states, lengths)  # (B,)
+    sums = np.add.reduceat(hidden_states, starts, axis=0)  # (B, H)
+    return np.divide(sums, lengths[:, None], dtype=np.float32)  # (B, H)
+
+
+def cls_pool(hidden_states: FloatArray, lengths: IntArray) -> FloatArray:
+    """Take each item's first token vector, that of [CLS].
+
+    Args:
+        hidden_states: (T, H) float32, items one after another.
+        lengths: (B,) tokens of each item; they sum to T.
+
+    Returns:
+        (B, H) float32.
+
+    Raises:
+        ValueError: if the lengths do not sum to T, or one of them is not positive.
+
+    Source: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, section 3.
+    """
+    return hidden_states[_starts(hidden_states, lengths)]  # (B, H)
+
+
+def l2_normalize(vectors: FloatArray) -> FloatArray:
+    """Scale each row to length 1; a row of zeros stays zeros.
+
+    Args:
+        vectors: (B, H) float32.
+
+    Returns:
+        (B, H) float32; the lengths are computed in float64.
+    """
+    norms = np.sqrt(np.einsum("bh,bh->b", vectors, vectors, dtype=np.float64))  # (B,)
+    norms[norms == 0.0] = 1.0
+    unit: FloatArray = (vectors / norms[:, None]).astype(np.float32)  # (B, H)
+    return unit
+
+
+_POOLS = {Pooling.MEAN: mean_pool, Pooling.CLS: cls_pool}
+
+
+def pool(hidden_states: FloatArray, lengths: IntArray, poolings: Sequence[Pooling]) -> FloatArray:
+    """Pool each item in its own mode, then scale to unit length.
+
+    Args:
+        hidden_states: (T, H) float32, items one after another.
+        lengths: (B,) tokens of each item; they sum to T.
+        poolings: B modes, one an item; a microbatch may mix them.
+
+    Returns:
+        (B, H) float32, rows of length 1.
+
+    Raises:
+        ValueError: if the lengths do not sum to T, or one of them is not positive.
+    """
+    modes = set(poolings)
+    if len(modes) == 1:
+        return l2_normalize(_POOLS[modes.pop()](hidden_states, lengths))
+    pooled = np.empty((len(lengths), hidden_states.shape[1]), np.float32)  # (B, H)
+    for mode in modes:
+        rows = [row for row, pooling in enumerate(poolings) if pooling is mode]
+        pooled[rows] = _POOLS[mode](hidden_states, lengths)[rows]
+    return l2_normalize(pooled)
+
+
+def _starts(hidden_states: FloatArray, lengths: IntArray) -> IntArray:
+    """Row of each item's first token: (B,)."""
+    if lengths.min(initial=1) < 1 or int(lengths.sum()) != len(hidden_states):
+        raise ValueError(
+            f"lengths must be positive and sum to {len(hidden_states)}, not {int(lengths.sum())}"
+        )
+    return np.cumsum(lengths) - lengths

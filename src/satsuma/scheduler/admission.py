@@ -1,0 +1,59 @@
+"""May a request wait here? Pure: expected seconds against the deadline, tokens against a limit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from satsuma.errors import OverloadedError
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRoom:
+    """The state that an admission is decided on.
+
+    Attributes:
+        waiting_tokens: tokens admitted and not done, of all models.
+        waiting_s: how long the engine needs for them, at the measured rates.
+    """
+
+    waiting_tokens: int
+    waiting_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may wait.
+
+    Attributes:
+        deadline_s: a request that could not be done by then is refused at once.
+        max_waiting_tokens: a fixed limit besides; 0 for none.
+    """
+
+    deadline_s: float
+    max_waiting_tokens: int
+
+
+def admit(room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float) -> None:
+    """Let a request in, or say when to come again.
+
+    An empty room takes any request: refusing it would refuse it for ever.
+
+    Args:
+        room: what waits already.
+        limits: how much may.
+        new_tokens: the request's tokens.
+        new_s: how long the engine needs for them.
+
+    Raises:
+        OverloadedError: with the seconds after which there should be room.
+    """
+    if room.waiting_tokens == 0:
+        return
+    excess_s = room.waiting_s + new_s - limits.deadline_s
+    if limits.max_waiting_tokens:
+        excess_tokens = room.waiting_tokens + new_tokens - limits.max_waiting_tokens
+        excess_s = max(excess_s, excess_tokens * room.waiting_s / room.waiting_tokens)
+    if excess_s > 0:
+        retry_after_s = max(1.0, math.ceil(min(excess_s, room.waiting_s)))
+        raise OverloadedError("The waiting room is full.", retry_after_s=retry_after_s)

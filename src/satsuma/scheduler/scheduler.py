@@ -1,0 +1,334 @@
+"""Lanes pull microbatches from the queues as they become free: the shell around `policy.py`.
+
+There is one lane, a thread, for each core. A free lane takes whatever is best at that moment, so
+nothing waits for a timer, and a newcomer can still join the very next microbatch. Tokenising,
+ranking and accounting happen while other microbatches run; what is left to do at the hand-over
+takes tens of microseconds (docs/decisions/0005-lanes-pull.md).
+
+Thread-safe. Knows encoders and queues; no HTTP, no models by name, no event loop.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
+
+import numpy as np
+
+from satsuma.engine.pooling import pool
+from satsuma.engine.protocol import Encoder, Microbatch, Width
+from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
+from satsuma.scheduler.admission import Limits, WaitingRoom, admit
+from satsuma.scheduler.policy import runs_wide, share_budget
+from satsuma.scheduler.queue import EncoderQueue, Item, Outcome, make_ticket
+from satsuma.types import FloatArray, IntArray, Pooling
+
+_LOGGER = logging.getLogger(__name__)
+_MAX_DEATHS = 2  # engine threads that one item may end before it is given up
+_REVIVAL_S = 0.2  # pause before a dead lane starts anew, so that a crash loop stays cool
+
+
+@dataclass(slots=True)
+class _Run:
+    """A microbatch on a lane."""
+
+    queue: EncoderQueue
+    items: list[Item]
+    width: Width
+    started_at_s: float
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(len(item) for item in self.items)
+
+
+class Scheduler:
+    """Shares the cores among every request of every model."""
+
+    def __init__(
+        self,
+        *,
+        num_lanes: int,
+        token_budget: int,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the lanes.
+
+        Args:
+            num_lanes: cores to use.
+            token_budget: tokens of one microbatch.
+            limits: how much may wait.
+            clock: seconds, monotonic; tests give their own.
+        """
+        self._num_lanes = num_lanes
+        self._token_budget = token_budget
+        self._limits = limits
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._queues: dict[int, EncoderQueue] = {}
+        self._runs: dict[int, _Run] = {}  # by lane
+        self._alive: set[int] = set()
+        self._is_closed = False
+        self._lane_numbers = itertools.count()
+        for _ in range(num_lanes):
+            self._start_lane()
+
+    # --- for requests -------------------------------------------------------------------------
+
+    def submit(
+        self, encoder: Encoder, token_ids: list[IntArray], pooling: Pooling
+    ) -> Future[Outcome]:
+        """Queue one request.
+
+        Args:
+            encoder: the model's.
+            token_ids: B arrays of (T,) ids, at least one.
+            pooling: the mode of all of them.
+
+        Returns:
+            Its vectors, later; cancelling the future takes what is left of it out of the queue.
+
+        Raises:
+            OverloadedError: if it could not be done in time.
+            ShuttingDownError: if the scheduler is closed.
+        """
+        ticket, items = make_ticket(encoder, token_ids, pooling, self._clock())
+        with self._changed:
+            if self._is_closed:
+                raise ShuttingDownError("The server is stopping.")
+            queue = self._queues.setdefault(id(encoder), EncoderQueue(encoder))
+            self._admit(queue, sum(len(item) for item in items))
+            queue.add(items)
+            self._changed.notify_all()
+        ticket.future.add_done_callback(lambda _: self._discount(queue, items))
+        return ticket.future
+
+    def note_rate(self, encoder: Encoder, num_tokens: int, engine_s: float) -> None:
+        """Learn an encoder's rate from a run of all cores outside the queue, as at its load."""
+        with self._changed:
+            queue = self._queues.setdefault(id(encoder), EncoderQueue(encoder))
+            queue.note_run(num_tokens, engine_s)
+
+    def forget(self, encoder: Encoder) -> None:
+        """Drop an encoder's queue before the encoder is closed; nothing of it may wait."""
+        with self._changed:
+            self._queues.pop(id(encoder), None)
+
+    # --- for operators ------------------------------------------------------------------------
+
+    def trouble(self, stuck_after_s: float) -> str:
+        """Say what keeps the engine from answering; empty if nothing does.
+
+        Args:
+            stuck_after_s: a microbatch that has run for longer counts as stuck.
+        """
+        with self._changed:
+            if len(self._alive) < self._num_lanes:
+                return "an engine thread died and is being restarted"
+            oldest = min((run.started_at_s for run in self._runs.values()), default=None)
+        if oldest is not None and self._clock() - oldest > stuck_after_s:
+            return f"a microbatch has been running for {self._clock() - oldest:.0f} s"
+        return ""
+
+    def room(self) -> WaitingRoom:
+        """Say what is admitted and not done."""
+        with self._changed:
+            return self._room()
+
+    def close(self) -> None:
+        """Stop the lanes; what still waits gets ShuttingDownError. Blocks for running work."""
+        with self._changed:
+            self._is_closed = True
+            waiting = [item for queue in self._queues.values() for item in queue.take_all()]
+            self._changed.notify_all()
+            for item in waiting:
+                _fail(item, ShuttingDownError("The server is stopping."))
+            self._changed.wait_for(lambda: not self._alive)
+
+    # --- admission ----------------------------------------------------------------------------
+
+    def _admit(self, queue: EncoderQueue, new_tokens: int) -> None:
+        new_s = _seconds(new_tokens, queue.rate_tokens_per_s)
+        room = self._room()
+        admit(room, self._limits, new_tokens=new_tokens, new_s=new_s)
+
+    def _room(self) -> WaitingRoom:
+        tokens, seconds = 0, 0.0
+        running = [(run.queue, run.num_tokens) for run in self._runs.values()]
+        queued = [(queue, queue.num_tokens) for queue in self._queues.values()]
+        for queue, num_tokens in running + queued:
+            tokens += num_tokens
+            seconds += _seconds(num_tokens, queue.rate_tokens_per_s)
+        return WaitingRoom(waiting_tokens=tokens, waiting_s=seconds)
+
+    def _discount(self, queue: EncoderQueue, items: list[Item]) -> None:
+        """Take what is left of a finished request out of the queue."""
+        with self._changed:
+            queue.discount(items)
+        items.clear()  # breaks the cycle future -> callback -> items -> future
+
+    # --- lanes --------------------------------------------------------------------------------
+
+    def _start_lane(self) -> None:
+        lane = next(self._lane_numbers)
+        with self._changed:
+            if self._is_closed:
+                return
+            self._alive.add(lane)
+        threading.Thread(
+            target=self._live, args=(lane,), name=f"satsuma-lane-{lane}", daemon=True
+        ).start()
+
+    def _live(self, lane: int) -> None:
+        """Run microbatches until the scheduler closes; on any other end, start a lane anew."""
+        is_closed = False
+        try:
+            while (run := self._take(lane)) is not None:
+                self._execute(lane, run)
+            is_closed = True
+        except BaseException:  # even SystemExit: a lane that ends unseen would wedge the server
+            _LOGGER.exception("an engine thread died; starting another")
+        finally:
+            self._bury(lane)
+            if not is_closed:
+                timer = threading.Timer(_REVIVAL_S, self._start_lane)
+                timer.daemon = True
+                timer.start()
+
+    def _take(self, lane: int) -> _Run | None:
+        """Wait for work and take it; None when the scheduler is closed."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(self._may_take)
+                if self._is_closed:
+                    return None
+                run = self._next_run()
+                if run is not None:
+                    self._runs[lane] = run
+                    return run
+
+    def _may_take(self) -> bool:
+        is_wide = any(run.width is Width.ALL_CORES for run in self._runs.values())
+        return self._is_closed or (
+            not is_wide and any(queue.num_tokens for queue in self._queues.values())
+        )
+
+    def _next_run(self) -> _Run | None:
+        """Choose the queue whose head ranks first, how wide to run, and the items."""
+        queue = min(self._queues.values(), key=lambda queue: queue.first_rank)
+        waiting = sum(queue.num_tokens for queue in self._queues.values())
+        num_busy = len(self._runs)
+        is_wide = runs_wide(waiting, self._token_budget, self._num_lanes, num_busy)
+        free_lanes = 1 if is_wide else max(1, self._num_lanes - num_busy)
+        items = queue.take(share_budget(waiting, self._token_budget, free_lanes))
+        width = Width.ALL_CORES if is_wide else Width.ONE_CORE
+        return _Run(queue, items, width, self._clock()) if items else None
+
+    def _execute(self, lane: int, run: _Run) -> None:
+        """Run a microbatch and answer its items; an engine error singles them out."""
+        try:
+            vectors = _embed(run)  # (B, H)
+        except Exception as error:  # noqa: BLE001  whatever it is, only its culprit may get it
+            self._finish(lane, run)
+            self._isolate(run, error)
+            return
+        self._finish(lane, run)
+        ended_at_s = self._clock()
+        for item, vector in zip(run.items, vectors, strict=True):
+            _answer(item, vector, run.started_at_s, ended_at_s)
+
+    def _finish(self, lane: int, run: _Run) -> None:
+        """Free the lane and learn the engine's rate."""
+        with self._changed:
+            duration_s = self._clock() - run.started_at_s
+            share = 1 if run.width is Width.ALL_CORES else self._num_lanes
+            run.queue.note_run(run.num_tokens, duration_s / share)
+            del self._runs[lane]
+            self._changed.notify_all()
+
+    def _isolate(self, run: _Run, error: Exception) -> None:
+        """Give the error to a lone item; let several run again, each alone."""
+        if len(run.items) == 1:
+            is_ours = isinstance(error, EngineError)
+            _fail(run.items[0], error if is_ours else EngineError(f"The engine failed: {error}"))
+            return
+        _LOGGER.warning("a microbatch of %d items failed; trying each alone", len(run.items))
+        self._queue_again(run)
+
+    def _queue_again(self, run: _Run) -> None:
+        with self._changed:
+            for item in run.items:
+                item.is_suspect = True
+            run.queue.add(run.items)
+            self._changed.notify_all()
+
+    def _bury(self, lane: int) -> None:
+        """Take a lane that ended off the books, and save what it held."""
+        with self._changed:
+            self._alive.discard(lane)
+            run = self._runs.pop(lane, None)
+            self._changed.notify_all()
+        if run is None:
+            return
+        for item in run.items:
+            item.num_deaths += 1
+            if item.num_deaths >= _MAX_DEATHS:
+                _fail(item, EngineDiedError("The engine thread died on this text, twice."))
+        run.items = [item for item in run.items if item.num_deaths < _MAX_DEATHS]
+        self._queue_again(run)
+
+
+def _embed(run: _Run) -> FloatArray:
+    """Encode and pool a microbatch: (B, H) float32.
+
+    Raises:
+        EngineError: if the encoder fails, or returns other rows than it was asked for, or
+            values that are not finite.
+    """
+    microbatch = Microbatch.pack([item.token_ids for item in run.items])
+    hidden_states = run.queue.encoder.encode(microbatch, run.width)  # (T, H)
+    if len(hidden_states) != len(microbatch.token_ids):
+        raise EngineError(f"{len(hidden_states)} rows for {len(microbatch.token_ids)} tokens.")
+    vectors = pool(hidden_states, microbatch.lengths, [item.pooling for item in run.items])
+    if not np.isfinite(vectors).all():
+        raise EngineError("The engine returned values that are not finite.")
+    return vectors
+
+
+def _answer(item: Item, vector: FloatArray, started_at_s: float, ended_at_s: float) -> None:
+    """Put an item's vector into its request's answer, and send that when it is whole."""
+    ticket = item.ticket
+    ticket.vectors[item.row] = vector
+    with ticket.lock:
+        ticket.queue_s = max(ticket.queue_s, started_at_s - ticket.submitted_at_s)
+        ticket.inference_s = max(ticket.inference_s, ended_at_s - started_at_s)
+        ticket.num_pending -= 1
+        is_whole = ticket.num_pending == 0
+    if is_whole:
+        outcome = Outcome(ticket.vectors, ticket.queue_s, ticket.inference_s)
+        _settle(ticket.future, outcome)
+
+
+def _settle(future: Future[Outcome], outcome: Outcome) -> None:
+    try:
+        future.set_result(outcome)
+    except InvalidStateError:  # the client went away
+        _LOGGER.debug("nobody waits for this answer any more")
+
+
+def _fail(item: Item, error: Exception) -> None:
+    """Fail an item's whole request, unless it is over already."""
+    try:
+        item.ticket.future.set_exception(error)
+    except InvalidStateError:  # the client went away, or another item failed first
+        _LOGGER.debug("nobody waits for this error: %s", error)
+
+
+def _seconds(num_tokens: int, rate_tokens_per_s: float) -> float:
+    return num_tokens / rate_tokens_per_s if rate_tokens_per_s else 0.0

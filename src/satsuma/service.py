@@ -1,0 +1,141 @@
+"""Text in, vectors out: validate, tokenise, schedule, assemble.
+
+What the API, the library, the command line and the benchmark all call.
+
+Belongs to one event loop. Knows no HTTP and no runtime.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from satsuma.engine.load import LoadedModel
+from satsuma.errors import DeadlineExceededError, InvalidInputError, ModelNotFoundError
+from satsuma.residency import Residency
+from satsuma.scheduler.scheduler import Scheduler
+from satsuma.store.catalog import Catalog
+from satsuma.store.manifest import ModelManifest
+from satsuma.types import EmbedRequest, EmbedResult, FloatArray, Pooling, Timings, Tokens, Usage
+
+# Up to here tokenising takes less time than handing it to another thread and back.
+_INLINE_CHARACTERS = 2_000
+_TOKENISER_THREADS = 2
+_STUCK_DEADLINES = 2.0  # a microbatch that takes this many deadlines will not end
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a model can answer now, and if not, why."""
+
+    is_ready: bool
+    reason: str
+    models: tuple[str, ...]
+
+
+class EmbeddingService:
+    """Answers embedding requests of every installed model."""
+
+    def __init__(
+        self, catalog: Catalog, residency: Residency, scheduler: Scheduler, deadline_s: float
+    ) -> None:
+        """Put the parts together; `assembly.assemble` makes them.
+
+        Args:
+            catalog: known models and the grammar of ids.
+            residency: model id -> loaded model.
+            scheduler: the cores.
+            deadline_s: how long a request may take.
+        """
+        self._catalog = catalog
+        self._residency = residency
+        self._scheduler = scheduler
+        self._deadline_s = deadline_s
+        self._tokenisers = ThreadPoolExecutor(_TOKENISER_THREADS, "satsuma-tokeniser")
+
+    def manifest(self, model: str) -> ModelManifest:
+        """Look a model up by any of its names. Cheap: asks no disk and no network.
+
+        Raises:
+            ModelNotFoundError: if the name has no known form, or Cloudflare's catalog lacks it.
+        """
+        known = self._catalog.find(model)
+        if known is not None:
+            return known
+        model_id = self._catalog.canonical_id(model)
+        if model_id.startswith("@cf/"):
+            raise ModelNotFoundError(f"There is no model {model_id} in the catalog.")
+        return ModelManifest(id=model_id, repository="", revision="", files=())
+
+    async def embed(self, request: EmbedRequest) -> EmbedResult:
+        """Answer one request. Cancelling it takes what is left of it out of the queue.
+
+        Raises:
+            InvalidInputError: if there is no text, or an empty one.
+            ModelError: if the model is unknown, not installed, unsupported or wrong.
+            OverloadedError: if it could not be done in time.
+            DeadlineExceededError: if it was not.
+            ShuttingDownError: if the scheduler is closed.
+            EngineError: if the engine failed on one of its texts.
+        """
+        if not request.texts or not all(request.texts):
+            raise InvalidInputError("One or more texts are needed, none of them empty.")
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._embed(request)
+        except TimeoutError as error:
+            raise DeadlineExceededError(f"Not done within {self._deadline_s:g} s.") from error
+
+    def readiness(self) -> Readiness:
+        """Tell whether a model can answer now."""
+        models = self._residency.loaded_ids
+        trouble = self._scheduler.trouble(stuck_after_s=_STUCK_DEADLINES * self._deadline_s)
+        reason = trouble or ("" if models else "no model is loaded")
+        return Readiness(is_ready=not reason, reason=reason, models=models)
+
+    async def load(self, model: str) -> None:
+        """Load a model now rather than on its first use.
+
+        Raises:
+            ModelError: whatever keeps it from loading.
+        """
+        async with self._residency.use(self.manifest(model).id):
+            pass
+
+    async def close(self) -> None:
+        """Stop the lanes and unload the models; running microbatches are finished."""
+        await asyncio.to_thread(self._scheduler.close)
+        self._residency.close()
+        self._tokenisers.shutdown(wait=False)
+
+    async def _embed(self, request: EmbedRequest) -> EmbedResult:
+        async with self._residency.use(self.manifest(request.model).id) as model:
+            started_at_s = time.perf_counter()
+            tokens = await self._tokenize(model, request.texts)
+            tokenise_s = time.perf_counter() - started_at_s
+            pooling = request.pooling or model.pooling
+            future = self._scheduler.submit(model.encoder, [one.ids for one in tokens], pooling)
+            outcome = await asyncio.wrap_future(future)
+        timings = Timings(tokenise_s, outcome.queue_s, outcome.inference_s)
+        return _assemble(outcome.vectors, pooling, tokens, timings)
+
+    async def _tokenize(self, model: LoadedModel, texts: Sequence[str]) -> list[Tokens]:
+        if sum(map(len, texts)) <= _INLINE_CHARACTERS:
+            return model.tokenizer.tokenize(texts)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._tokenisers, model.tokenizer.tokenize, texts)
+
+
+def _assemble(
+    vectors: FloatArray, pooling: Pooling, tokens: Sequence[Tokens], timings: Timings
+) -> EmbedResult:
+    return EmbedResult(
+        vectors=vectors,  # (B, H)
+        pooling=pooling,
+        usage=Usage(prompt_tokens=sum(map(len, tokens))),
+        timings=timings,
+        num_truncated=sum(one.is_truncated for one in tokens),
+    )
