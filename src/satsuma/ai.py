@@ -128,7 +128,7 @@ class _LocalRunner:
             target=self._loop.run_forever, name="satsuma-ai", daemon=True
         )
         self._thread.start()
-        self._service = self._call(_in_loop(lambda: assemble(settings)))
+        self._service = assemble(settings)
 
     def run(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         request = _parse(model, inputs)
@@ -172,10 +172,6 @@ class _RemoteRunner:
 
     def close(self) -> None:
         self._client.close()
-
-
-async def _in_loop(make: Any) -> Any:
-    return make()
 
 
 def _parse(model: str, inputs: Mapping[str, Any]) -> EmbedRequest:

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from satsuma.engine.load import LoadedModel, count_threads, load_model
 from satsuma.engine.machine import total_memory_bytes
+from satsuma.errors import ModelNotInstalledError
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings
 from satsuma.store.local import ModelStore
-from satsuma.store.manifest import WEIGHTS_FILE
+from satsuma.store.manifest import WEIGHTS_FILE, ModelFiles
 
 
-def assemble(settings: Settings, store: ModelStore | None = None) -> EmbeddingService:
-    """Make a service; must be called in the event loop that will use it.
+def assemble(
+    settings: Settings,
+    store: ModelStore | None = None,
+    unavailable: Mapping[str, str] | None = None,
+) -> EmbeddingService:
+    """Make a service.
 
     Args:
         settings: everything that can be set.
         store: the models of `settings.models_dir` when None.
+        unavailable: what to say of models that could not be fetched, by id; one that is
+            installed later is served all the same.
     """
+    reasons = unavailable or {}
     models = store or ModelStore(settings.models_dir)
     limits = Limits(settings.deadline_s, settings.max_waiting_tokens)
     scheduler = Scheduler(
         num_lanes=count_threads(settings), token_budget=settings.token_budget, limits=limits
     )
 
+    def resolve(model_id: str) -> ModelFiles:
+        try:
+            return models.resolve(model_id)
+        except ModelNotInstalledError as error:
+            raise ModelNotInstalledError(reasons.get(model_id, str(error))) from error
+
     def load(model_id: str) -> LoadedModel:
         published = models.catalog.published_vectors(model_id)
-        model = load_model(models.resolve(model_id), settings, published)
+        model = load_model(resolve(model_id), settings, published)
         scheduler.note_rate(model.encoder, *model.warm_up())
         return model
 
     residency = Residency(
         load=load,
-        measure=lambda model_id: (models.resolve(model_id).folder / WEIGHTS_FILE).stat().st_size,
+        measure=lambda model_id: (resolve(model_id).folder / WEIGHTS_FILE).stat().st_size,
         unload=lambda model: scheduler.forget(model.encoder),
         memory_budget_bytes=settings.memory_budget_bytes or total_memory_bytes() // 2,
     )

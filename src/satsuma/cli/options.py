@@ -36,7 +36,7 @@ def _option(name: str) -> Callable[[_Command], _Command]:
     elif wanted is bool:
         arguments |= {"is_flag": True}
     elif wanted is Precision:
-        arguments |= {"type": click.Choice(list(Precision))}
+        arguments |= {"type": click.Choice([precision.value for precision in Precision])}
     else:
         arguments |= {"type": click.Path(path_type=Path) if wanted is Path else wanted}
     return click.option("--" + name.replace("_", "-"), name, **arguments)

@@ -28,7 +28,11 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.argument("model")
 @click.argument("texts", nargs=-1)
-@click.option("--pooling", type=click.Choice(list(Pooling)), help="[default: the model's own]")
+@click.option(
+    "--pooling",
+    type=click.Choice([mode.value for mode in Pooling]),
+    help="[default: the model's own]",
+)
 @click.option(
     "--format",
     "output_format",
@@ -39,34 +43,26 @@ Examples:
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @setting_options("threads", "precision", "skip_self_test", "models_dir")
-def run(  # noqa: PLR0913  one parameter an option
+def run(
     model: str,
     texts: tuple[str, ...],
     pooling: str | None,
     output_format: str,
     output: Path | None,
-    threads: int | None,
-    precision: str | None,
-    skip_self_test: bool | None,
-    models_dir: Path | None,
+    **settings: Any,
 ) -> None:
     """Embed TEXTS with MODEL and print the vectors.
 
     Without TEXTS, each line of standard input is one text.
     """
-    inputs: dict[str, Any] = {"text": list(texts or _read_lines())}
+    inputs: dict[str, Any] = {"text": list(texts) or _read_lines()}
     if pooling is not None:
         inputs["pooling"] = pooling
     _refuse_binary_terminal(output_format, output)
-    with Ai(
-        models_dir=models_dir,
-        threads=threads,
-        precision=precision,
-        skip_self_test=skip_self_test or None,
-    ) as ai:
+    with Ai(**settings) as ai:
         content = _encode(ai.run(model, inputs), output_format)
     if output is None:
-        click.get_binary_stream("stdout").write(content)
+        sys.stdout.buffer.write(content)
     else:
         output.write_bytes(content)
 
@@ -74,7 +70,7 @@ def run(  # noqa: PLR0913  one parameter an option
 def _read_lines() -> list[str]:
     if sys.stdin.isatty():
         raise click.UsageError("Give TEXTS, or pipe them in, one a line.")
-    lines = [line.rstrip("\r\n") for line in click.get_text_stream("stdin", encoding="utf-8")]
+    lines = [line.rstrip("\r\n") for line in sys.stdin]
     if not lines:
         raise click.UsageError("Standard input is empty.")
     if not all(lines):

@@ -50,10 +50,11 @@ def admit(room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float) -
     """
     if room.waiting_tokens == 0:
         return
-    excess_s = room.waiting_s + new_s - limits.deadline_s
-    if limits.max_waiting_tokens:
-        excess_tokens = room.waiting_tokens + new_tokens - limits.max_waiting_tokens
-        excess_s = max(excess_s, excess_tokens * room.waiting_s / room.waiting_tokens)
-    if excess_s > 0:
-        retry_after_s = max(1.0, math.ceil(min(excess_s, room.waiting_s)))
-        raise OverloadedError("The waiting room is full.", retry_after_s=retry_after_s)
+    late_s = room.waiting_s + new_s - limits.deadline_s
+    surplus_tokens = room.waiting_tokens + new_tokens - (limits.max_waiting_tokens or math.inf)
+    if late_s > 0 or surplus_tokens > 0:
+        surplus_s = surplus_tokens * room.waiting_s / room.waiting_tokens
+        retry_after_s = min(max(late_s, surplus_s), room.waiting_s)
+        raise OverloadedError(
+            "The waiting room is full.", retry_after_s=max(1.0, math.ceil(retry_after_s))
+        )

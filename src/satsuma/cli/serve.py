@@ -1,0 +1,150 @@
+"""`satsuma serve`: fetch what is missing, load, listen, and say how to call it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from satsuma.api.app import create_app
+from satsuma.api.server import run
+from satsuma.api.server import serve as serve_app
+from satsuma.assembly import assemble
+from satsuma.auth.exposure import check_exposure, open_access
+from satsuma.auth.tokens import TokenStore
+from satsuma.cli.options import setting_options
+from satsuma.errors import ModelNotInstalledError, SatsumaError, StoreError
+from satsuma.service import EmbeddingService
+from satsuma.settings import Settings, load_settings
+from satsuma.store.fetch import pull
+from satsuma.store.local import ModelStore
+
+_DEFAULT_MODELS = ("@cf/baai/bge-base-en-v1.5", "@hf/sentence-transformers/all-minilm-l6-v2")
+_EPILOG = """
+\b
+Examples:
+  satsuma serve
+  satsuma serve --model @cf/baai/bge-small-en-v1.5 --port 8000
+  satsuma token create --account demo && satsuma serve --host 0.0.0.0
+"""
+
+
+@click.command(epilog=_EPILOG)
+@setting_options(
+    "host", "port", "model", "models_dir", "threads", "precision", "token_budget", "deadline_s",
+    "max_waiting_tokens", "max_body_bytes", "memory_budget_bytes", "drain_s", "no_auth",
+    "skip_self_test", "data_dir",
+)  # fmt: skip
+def serve(**flags: Any) -> None:
+    """Serve embeddings over HTTP, with the URLs and the JSON of Cloudflare Workers AI.
+
+    Without --model, serves bge-base-en-v1.5 and all-MiniLM-L6-v2, and fetches what is missing.
+    Other installed models load on their first use.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    settings = load_settings(flags)
+    tokens = TokenStore(settings.data_dir / "tokens.json")
+    check_exposure(settings, tokens)
+    store = ModelStore(settings.models_dir)
+    unavailable = _fetch_missing(store, settings)
+    service = assemble(settings, store, unavailable)
+    ids = [model for model in _wanted(settings) if model not in unavailable]
+    sys.exit(run(_Session(service, settings, tokens, ids).serve()))
+
+
+def _wanted(settings: Settings) -> tuple[str, ...]:
+    return settings.model or _DEFAULT_MODELS
+
+
+def _fetch_missing(store: ModelStore, settings: Settings) -> dict[str, str]:
+    """Pull the models that are not here; a default one that cannot be had is explained.
+
+    Returns:
+        What a call for each of those gets to hear, by id.
+
+    Raises:
+        StoreError: if a model was asked for and cannot be fetched.
+    """
+    unavailable: dict[str, str] = {}
+    for model in _wanted(settings):
+        try:
+            store.resolve(model)
+        except ModelNotInstalledError:
+            try:
+                pull(store, model)
+            except StoreError as error:
+                if settings.model:
+                    raise
+                unavailable[model] = _explain(model, error)
+                click.secho(unavailable[model], fg="yellow", err=True)
+    return unavailable
+
+
+def _explain(model: str, error: StoreError) -> str:
+    """Say in two lines what is missing, and how to get it."""
+    return (
+        f"{model}: its weights could not be fetched. {error}\n"
+        f"Get them with: satsuma models pull {model}   (or copy a folder: docs/models.md)"
+    )
+
+
+@dataclass
+class _Session:
+    """One run of the server: loads its models once it listens, and unloads them at the end."""
+
+    service: EmbeddingService
+    settings: Settings
+    tokens: TokenStore
+    models: list[str]
+    failure: SatsumaError | None = None
+    loading: asyncio.Task[None] | None = None
+
+    async def serve(self) -> int:
+        """Serve until a signal; returns the exit code, or raises what kept a model from loading."""
+        app = create_app(self.service, self.settings, self.tokens)
+        try:
+            exit_code = await serve_app(app, self.settings, self._start_loading)
+        finally:
+            if self.loading is not None:
+                self.loading.cancel()
+            await self.service.close()
+        if self.failure is not None:
+            raise self.failure
+        return exit_code
+
+    def _start_loading(self, host: str, port: int) -> None:
+        """Load while the server listens already: health answers, and requests wait."""
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        click.echo(f"Listening on {url}, loading {', '.join(self.models)}")
+        self.loading = asyncio.create_task(self._load(url))
+
+    async def _load(self, url: str) -> None:
+        """Load the models; one that cannot be loaded stops the server."""
+        try:
+            for model in self.models:
+                await self.service.load(model)
+        except SatsumaError as error:
+            self.failure = error
+            signal.raise_signal(signal.SIGTERM)
+            return
+        click.echo(_invitation(url, self.models, is_open=open_access(self.settings, self.tokens)))
+
+
+def _invitation(url: str, models: list[str], *, is_open: bool) -> str:
+    """Say that the server is ready, who may call, and how."""
+    model = models[0]
+    access = "No token is configured: any token, or none, is accepted." if is_open else ""
+    header = "" if is_open else " \\\n    -H 'Authorization: Bearer YOUR_TOKEN'"
+    call = f"  curl {url}/client/v4/accounts/local/ai/run/{model}{header} \\\n    -d "
+    lines = [
+        f"Ready: {', '.join(models)}",
+        access,
+        "Try:",
+        call + """'{"text": ["hello world"]}'""",
+    ]
+    return "\n".join(line for line in lines if line)
