@@ -22,6 +22,8 @@ from satsuma.types import Precision
 ENVIRONMENT_PREFIX = "SATSUMA_"
 CONFIGURATION_FILE = "satsuma.toml"
 
+_MAX_PORT = 65_535
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -110,8 +112,9 @@ def _show_default(one: Field[Any]) -> str:
 
 
 def _from_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    chosen = path or Path(environ.get(ENVIRONMENT_PREFIX + "CONFIG", CONFIGURATION_FILE))
-    if not chosen.is_file():
+    named = path or environ.get(ENVIRONMENT_PREFIX + "CONFIG")
+    chosen = Path(named or CONFIGURATION_FILE)
+    if named is None and not chosen.is_file():
         return {}
     try:
         content = tomllib.loads(chosen.read_text(encoding="utf-8"))
@@ -135,7 +138,8 @@ def _coerce(name: str, value: Any) -> Any:
     wanted = _TYPES[name]
     try:
         if get_args(wanted):  # tuple[str, ...]
-            return tuple(value.split(",")) if isinstance(value, str) else tuple(map(str, value))
+            values = value.split(",") if isinstance(value, str) else value
+            return tuple(str(one).strip() for one in values)
         if wanted is bool:
             return _coerce_bool(value)
         if wanted is Path:
@@ -162,10 +166,11 @@ def _wanted(wanted: Any) -> str:
 
 def _check(settings: Settings) -> None:
     """Refuse numbers that no part could work with."""
-    positive = ("token_budget", "deadline_s", "max_body_bytes")
-    not_negative = ("threads", "port", "drain_s", "max_waiting_tokens", "memory_budget_bytes")
-    bad = [name for name in positive if not getattr(settings, name) > 0]
-    bad += [name for name in not_negative if not getattr(settings, name) >= 0]
-    if bad:
-        message = f"{', '.join(bad)} must be {'positive' if bad[0] in positive else '0 or more'}."
-        raise ConfigurationError(message)
+    for name in ("token_budget", "deadline_s", "max_body_bytes"):
+        if not getattr(settings, name) > 0:  # also refuses nan
+            raise ConfigurationError(f"{name} must be positive.")
+    for name in ("threads", "port", "drain_s", "max_waiting_tokens", "memory_budget_bytes"):
+        if not getattr(settings, name) >= 0:
+            raise ConfigurationError(f"{name} must be 0 or more.")
+    if settings.port > _MAX_PORT:
+        raise ConfigurationError(f"port must be at most {_MAX_PORT}.")

@@ -18,6 +18,7 @@ from satsuma.errors import UnsupportedModelError
 SUPPORTED_MODEL_TYPES = ("bert",)
 SUPPORTED_ACTIVATIONS = ("gelu", "relu")
 _SUPPORTED_DTYPES = ("F32", "F16", "BF16")
+_DEFAULT_EPSILON = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class EncoderConfig:
     intermediate_size: int
     vocab_size: int
     max_positions: int
+    token_types: int
     activation: str
     layer_norm_eps: float
 
@@ -100,21 +102,30 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
     _require("model_type", config.get("model_type"), SUPPORTED_MODEL_TYPES)
     _require("hidden_act", config.get("hidden_act"), SUPPORTED_ACTIVATIONS)
     _require("position_embedding_type", config.get("position_embedding_type"), ("absolute", None))
-    try:
-        return EncoderConfig(
-            hidden_size=int(config["hidden_size"]),
-            num_layers=int(config["num_hidden_layers"]),
-            num_heads=int(config["num_attention_heads"]),
-            intermediate_size=int(config["intermediate_size"]),
-            vocab_size=int(config["vocab_size"]),
-            max_positions=int(config["max_position_embeddings"]),
-            activation=str(config["hidden_act"]),
-            layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
-        )
-    except KeyError as error:
+    parsed = EncoderConfig(
+        hidden_size=_positive(config, "hidden_size"),
+        num_layers=_positive(config, "num_hidden_layers"),
+        num_heads=_positive(config, "num_attention_heads"),
+        intermediate_size=_positive(config, "intermediate_size"),
+        vocab_size=_positive(config, "vocab_size"),
+        max_positions=_positive(config, "max_position_embeddings"),
+        token_types=_positive({"type_vocab_size": 2, **config}, "type_vocab_size"),
+        activation=str(config["hidden_act"]),
+        layer_norm_eps=float(config.get("layer_norm_eps") or _DEFAULT_EPSILON),
+    )
+    if parsed.hidden_size % parsed.num_heads:
         raise UnsupportedModelError(
-            f"config.json has no {error}; a BERT config needs it."
-        ) from error
+            f"num_attention_heads {parsed.num_heads} does not divide "
+            f"hidden_size {parsed.hidden_size}."
+        )
+    return parsed
+
+
+def _positive(config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or value < 1:
+        raise UnsupportedModelError(f"config.json has {key} {value!r}; a whole number is needed.")
+    return value
 
 
 def _require(key: str, value: object, supported: tuple[object, ...]) -> None:
@@ -176,6 +187,7 @@ def _expected_shapes(config: EncoderConfig, roles: EncoderRoles) -> dict[str, tu
     shapes: dict[str, tuple[int, ...]] = {
         roles.word_embeddings: (config.vocab_size, hidden),
         roles.position_embeddings: (config.max_positions, hidden),
+        roles.token_type_embeddings: (config.token_types, hidden),
         roles.embedding_norm.gain: (hidden,),
         roles.embedding_norm.bias: (hidden,),
     }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from satsuma.engine import graph, onnx
 from satsuma.engine.architectures import EncoderConfig, find_roles, parse_config
@@ -19,7 +20,7 @@ from satsuma.engine.protocol import Encoder, Microbatch, Width
 from satsuma.engine.self_test import run_self_test
 from satsuma.engine.tokenizer import Tokenizer
 from satsuma.engine.weights import Weights
-from satsuma.errors import EngineError
+from satsuma.errors import EngineError, UnsupportedModelError
 from satsuma.settings import Settings
 from satsuma.store.manifest import ModelFiles, PublishedVector
 from satsuma.types import FloatArray, Pooling, Precision
@@ -81,7 +82,7 @@ def load_model(
         EngineError: if the runtime cannot load it.
         DiskFullError: if there is no room for the packed graph.
     """
-    config = parse_config(json.loads((files.folder / "config.json").read_bytes()))
+    config = parse_config(_read_config(files.folder / "config.json"))
     max_tokens = min(files.manifest.max_tokens or config.max_positions, config.max_positions)
     loaded = LoadedModel(
         id=files.manifest.id,
@@ -92,6 +93,16 @@ def load_model(
     if not settings.skip_self_test:
         run_self_test(loaded.id, published, loaded.embed_one)
     return loaded
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnsupportedModelError(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise UnsupportedModelError(f"{path} is not a JSON object.")
+    return config
 
 
 def _load_encoder(files: ModelFiles, config: EncoderConfig, settings: Settings) -> Encoder:

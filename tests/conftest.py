@@ -1,0 +1,39 @@
+"""Fixtures that several levels of tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from satsuma.engine.load import LoadedModel, load_model
+from satsuma.errors import ModelNotInstalledError
+from satsuma.settings import load_settings
+from satsuma.store.local import ModelStore
+from satsuma.store.manifest import ModelFiles
+
+ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
+
+
+@pytest.fixture(scope="session")
+def all_minilm_files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
+    """all-MiniLM-L6-v2 from its package, with graphs of this session."""  # noqa: D403
+    folder = tmp_path_factory.mktemp("all_minilm")
+    try:
+        return ModelStore(folder / "models", cache_dir=folder / "cache").resolve(ALL_MINILM)
+    except ModelNotInstalledError as error:
+        pytest.skip(f"needs the weights of requirements-weights.txt: {error}")
+
+
+@pytest.fixture(scope="session")
+def all_minilm(all_minilm_files: ModelFiles) -> LoadedModel:
+    """all-MiniLM-L6-v2, loaded."""  # noqa: D403
+    return load_model(all_minilm_files, load_settings({}, environ={}))
+
+
+@pytest.fixture(autouse=True)
+def home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test away from the user's own data, cache and settings."""
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.setenv("HOME", str(tmp_path))

@@ -1,0 +1,103 @@
+"""The packed graph's cache: built once, atomic, rebuilt when damaged."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from satsuma.engine.graph_cache import PACKED_NAME, cache_key, open_graph
+from satsuma.errors import DiskFullError
+from satsuma.types import Precision
+
+
+class Builder:
+    """Writes two files and counts how often."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.num_builds = 0
+
+    def __call__(self, folder: Path) -> None:
+        """Build."""
+        self.num_builds += 1
+        (folder / PACKED_NAME).write_bytes(b"graph")
+        (folder / f"{PACKED_NAME}.weights").write_bytes(bytes(range(256)) * 40 + b"tail")
+
+
+def test_a_graph_is_built_once(tmp_path: Path) -> None:
+    """The second start finds it."""
+    build = Builder()
+    first = open_graph(tmp_path / "graphs", "key", build)
+    assert open_graph(tmp_path / "graphs", "key", build) == first
+    assert first.read_bytes() == b"graph"
+    assert build.num_builds == 1
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "delete", "record", "extra"])
+def test_a_damaged_graph_is_rebuilt(tmp_path: Path, damage: str) -> None:
+    """Whatever happened to it, the next start has a whole one."""
+    build = Builder()
+    weights = open_graph(tmp_path, "key", build).with_name(f"{PACKED_NAME}.weights")
+    content = bytearray(weights.read_bytes())
+    if damage == "truncate":
+        weights.write_bytes(content[:-5])
+    elif damage == "flip":
+        content[5000] ^= 1
+        weights.write_bytes(content)
+    elif damage == "delete":
+        weights.unlink()
+    elif damage == "record":
+        (weights.parent / "graph.json").write_text("{")
+    else:
+        (weights.parent / "more").write_bytes(b"x")
+    open_graph(tmp_path, "key", build)
+    assert build.num_builds == 2
+    assert weights.stat().st_size == 256 * 40 + 4
+
+
+def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
+    """A full disk says so, and the next start builds."""
+
+    def fail(folder: Path) -> None:
+        (folder / PACKED_NAME).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DiskFullError, match="No space left"):
+        open_graph(tmp_path, "key", fail)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_a_killed_build_is_cleaned_up(tmp_path: Path) -> None:
+    """Its staging folder goes when the next one builds."""
+    (tmp_path / ".building-old").mkdir()
+    open_graph(tmp_path, "key", Builder())
+    assert not (tmp_path / ".building-old").exists()
+
+
+def test_two_at_once_build_once(tmp_path: Path) -> None:
+    """The second waits for the first and uses its graph."""
+    build = Builder()
+    threads = [threading.Thread(target=open_graph, args=(tmp_path, "key", build)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert build.num_builds == 1
+
+
+def test_the_key_tells_apart_all_that_the_bytes_depend_on() -> None:
+    """Weights, graph version, runtime version, precision and instruction sets."""
+
+    def key(weights: str = "a" * 64, version: int = 1, runtime: str = "r", sets: str = "x") -> str:
+        return cache_key(
+            weights,
+            graph_version=version,
+            runtime_version=runtime,
+            precision=Precision.FP32,
+            instruction_sets=(sets,),
+        )
+
+    keys = {key(), key(weights="b" * 64), key(version=2), key(runtime="s"), key(sets="y")}
+    assert len(keys) == 5

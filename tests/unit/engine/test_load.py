@@ -1,0 +1,187 @@
+"""From a folder to vectors: tiny models against a plain numpy transformer, caching, self-test."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from satsuma.bench.random_model import ModelShape, write_random_model
+from satsuma.engine.load import LoadedModel, load_model
+from satsuma.engine.protocol import Microbatch, Width
+from satsuma.errors import SelfTestError, UnsupportedModelError
+from satsuma.settings import Settings, load_settings
+from satsuma.store.manifest import ModelFiles, ModelManifest, PublishedVector
+from satsuma.types import FloatArray, IntArray, Pooling
+
+SHAPE = ModelShape("tiny", 32, 2, 4, 64, max_positions=64)
+SETTINGS: Settings = load_settings({"threads": 2}, environ={})
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, all_minilm_files: ModelFiles) -> ModelFiles:
+    """A random model of two layers in a folder of its own."""
+    folder = tmp_path / "tiny"
+    write_random_model(folder, SHAPE, all_minilm_files.folder / "tokenizer.json")
+    manifest = ModelManifest("@local/tiny", "", "", ())
+    return ModelFiles(manifest, folder, tmp_path / "graphs", "0" * 64)
+
+
+def numpy_bert(folder: Path, token_ids: IntArray) -> FloatArray:
+    """The textbook encoder for one text: (T,) -> (T, H), in float64."""
+    weights = {
+        name: w.astype(np.float64) for name, w in load_file(folder / "model.safetensors").items()
+    }
+    config = json.loads((folder / "config.json").read_text())
+    heads, activation = config["num_attention_heads"], config["hidden_act"]
+
+    def linear(name: str, x: Any) -> Any:
+        return x @ weights[name + ".weight"].T + weights[name + ".bias"]
+
+    def norm(name: str, x: Any) -> Any:
+        centred = x - x.mean(-1, keepdims=True)
+        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + config["layer_norm_eps"])
+        return scaled * weights[name + ".weight"] + weights[name + ".bias"]
+
+    def attend(prefix: str, x: Any) -> Any:
+        q, k, v = (
+            linear(f"{prefix}.self.{part}", x).reshape(len(x), heads, -1).swapaxes(0, 1)
+            for part in ("query", "key", "value")
+        )  # (heads, T, H / heads) each
+        scores = q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1])
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = (scores / scores.sum(-1, keepdims=True)) @ v
+        return norm(
+            f"{prefix}.output.LayerNorm",
+            x + linear(f"{prefix}.output.dense", mixed.swapaxes(0, 1).reshape(x.shape)),
+        )
+
+    def activate(x: Any) -> Any:
+        if activation == "relu":
+            return np.maximum(x, 0)
+        return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+    x = weights["embeddings.word_embeddings.weight"][token_ids]
+    x = x + weights["embeddings.position_embeddings.weight"][: len(token_ids)]
+    x = norm("embeddings.LayerNorm", x + weights["embeddings.token_type_embeddings.weight"][0])
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"encoder.layer.{layer}"
+        x = attend(f"{prefix}.attention", x)
+        wide = activate(linear(f"{prefix}.intermediate.dense", x))
+        x = norm(f"{prefix}.output.LayerNorm", x + linear(f"{prefix}.output.dense", wide))
+    return np.asarray(x, dtype=np.float32)
+
+
+def change_config(files: ModelFiles, **values: Any) -> None:
+    """Rewrite config.json."""
+    path = files.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("width", list(Width))
+def test_the_packed_graph_equals_a_plain_transformer(
+    tiny: ModelFiles, activation: str, width: Width
+) -> None:
+    """Items of mixed lengths, packed, against one text at a time in float64."""
+    change_config(tiny, hidden_act=activation)
+    loaded = load_model(tiny, SETTINGS)
+    random = np.random.default_rng(5)
+    items = [random.integers(0, 30522, length) for length in (1, 64, 7, 30, 2)]
+    states = loaded.encoder.encode(Microbatch.pack(items), width)
+    expected = np.concatenate([numpy_bert(tiny.folder, item) for item in items])
+    np.testing.assert_allclose(states, expected, atol=5e-6)
+
+
+def test_half_precision_weights_are_served(tiny: ModelFiles) -> None:
+    """An F16 checkpoint runs in float32 on its rounded values."""
+    path = tiny.folder / "model.safetensors"
+    halves = {name: values.astype(np.float16) for name, values in load_file(path).items()}
+    save_file(halves, path)
+    states = load_model(tiny, SETTINGS).encoder.encode(
+        Microbatch.pack([np.array([101, 2088, 102])]), Width.ALL_CORES
+    )
+    np.testing.assert_allclose(
+        states, numpy_bert(tiny.folder, np.array([101, 2088, 102])), atol=5e-6
+    )
+
+
+def test_limits_come_from_the_manifest_and_the_positions(tiny: ModelFiles) -> None:
+    """A manifest may ask for less than the position table, never for more."""
+    for asked, expected in ((0, 64), (10, 10), (500, 64)):
+        files = replace(tiny, manifest=replace(tiny.manifest, max_tokens=asked))
+        assert load_model(files, SETTINGS).tokenizer.max_tokens == expected
+
+
+def test_a_second_start_does_not_read_the_weights(tiny: ModelFiles) -> None:
+    """The cached graph is enough."""
+    first = load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN)
+    (tiny.folder / "model.safetensors").write_bytes(b"gone")
+    np.testing.assert_array_equal(
+        load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN), first
+    )
+
+
+def test_a_damaged_graph_is_built_anew(tiny: ModelFiles) -> None:
+    """Truncated packed weights do not reach the runtime."""
+    first = load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN)
+    (packed,) = tiny.graphs_dir.glob("*/*.weights")
+    packed.write_bytes(packed.read_bytes()[:-4096])
+    np.testing.assert_array_equal(
+        load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN), first
+    )
+
+
+def test_an_unsupported_architecture_says_what_is(tiny: ModelFiles) -> None:
+    """Nothing is built for it."""
+    change_config(tiny, model_type="llama")
+    with pytest.raises(UnsupportedModelError, match="'llama' is not supported; supported: bert"):
+        load_model(tiny, SETTINGS)
+    assert not tiny.graphs_dir.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_config_is_an_error_of_ours(tiny: ModelFiles, content: str) -> None:
+    """config.json that is no JSON object."""
+    (tiny.folder / "config.json").write_text(content)
+    with pytest.raises(UnsupportedModelError, match=r"config\.json"):
+        load_model(tiny, SETTINGS)
+
+
+def test_a_shard_without_tensors_is_refused(tiny: ModelFiles) -> None:
+    """The first missing tensor is named."""
+    save_file({"x": np.zeros(1, np.float32)}, tiny.folder / "model.safetensors")
+    shutil.rmtree(tiny.graphs_dir, ignore_errors=True)
+    with pytest.raises(UnsupportedModelError, match=r"no tensor embeddings\.word_emb"):
+        load_model(tiny, SETTINGS)
+
+
+def test_the_self_test_names_what_differs(all_minilm_files: ModelFiles) -> None:
+    """Text, expected and actual values, and how to go on."""
+    wrong = PublishedVector("hello world", Pooling.MEAN, (0.5, 0.25), "a paper")
+    with pytest.raises(SelfTestError) as caught:
+        load_model(all_minilm_files, SETTINGS, [wrong])
+    message = str(caught.value)
+    for part in ("'hello world'", "0.500000", "-0.034477", "a paper", "--skip-self-test"):
+        assert part in message
+
+
+def test_the_self_test_can_be_skipped(all_minilm_files: ModelFiles) -> None:
+    """Then anything is served."""
+    wrong = PublishedVector("hello world", Pooling.MEAN, (0.5,), "a paper")
+    settings = load_settings({"skip_self_test": True}, environ={})
+    load_model(all_minilm_files, settings, [wrong])
+
+
+def test_published_vectors_pass(all_minilm: LoadedModel) -> None:
+    """The published start of 'hello world' to 1e-6."""
+    first = all_minilm.embed_one("hello world", Pooling.MEAN)[:5]
+    expected = [-0.03447729, 0.03102315, 0.00673496, 0.02610902, -0.03936213]
+    np.testing.assert_allclose(first, expected, atol=1e-6)

@@ -1,0 +1,72 @@
+"""Pooling against a naive loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from satsuma.engine.pooling import cls_pool, l2_normalize, mean_pool, pool
+from satsuma.types import FloatArray, IntArray, Pooling
+
+lengths_lists = st.lists(st.integers(1, 40), min_size=1, max_size=12)
+
+
+def draw(lengths: list[int], seed: int = 0) -> tuple[FloatArray, IntArray]:
+    """Random hidden states of these lengths."""
+    states = np.random.default_rng(seed).standard_normal((sum(lengths), 6), dtype=np.float32)
+    return states, np.array(lengths)
+
+
+def split(states: FloatArray, lengths: IntArray) -> list[FloatArray]:
+    """The items one by one."""
+    return np.split(states, np.cumsum(lengths)[:-1])
+
+
+@given(lengths_lists)
+def test_mean_is_each_items_average(lengths: list[int]) -> None:
+    """No item's mean sees a neighbour's tokens."""
+    states, counts = draw(lengths)
+    naive = [item.mean(axis=0) for item in split(states, counts)]
+    pooled = mean_pool(states, counts)
+    assert pooled.dtype == np.float32
+    np.testing.assert_allclose(pooled, naive, atol=1e-5)
+
+
+@given(lengths_lists)
+def test_cls_is_each_items_first_token(lengths: list[int]) -> None:
+    """[CLS] is the first row of its item."""
+    states, counts = draw(lengths)
+    np.testing.assert_array_equal(cls_pool(states, counts), [i[0] for i in split(states, counts)])
+
+
+@given(lengths_lists, st.randoms())
+def test_modes_mix_in_one_microbatch(lengths: list[int], random: st.randoms) -> None:  # type: ignore[valid-type]
+    """Each item is pooled in its own mode, as it would be by itself."""
+    states, counts = draw(lengths)
+    modes = [random.choice(list(Pooling)) for _ in lengths]  # type: ignore[attr-defined]
+    alone = [
+        pool(item, np.array([len(item)]), [mode])[0]
+        for item, mode in zip(split(states, counts), modes, strict=True)
+    ]
+    np.testing.assert_allclose(pool(states, counts, modes), alone, atol=1e-6)
+
+
+def test_rows_have_length_one() -> None:
+    """L2 normalisation."""
+    norms = np.linalg.norm(l2_normalize(draw([9])[0] * 1e-20), axis=1)
+    np.testing.assert_allclose(norms, 1.0, atol=1e-6)
+
+
+def test_a_zero_vector_stays_zero() -> None:
+    """Nothing is divided by zero."""
+    np.testing.assert_array_equal(l2_normalize(np.zeros((2, 3), np.float32)), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("lengths", [[2, 2], [6], [5, 0], [6, -1]])
+@pytest.mark.parametrize("pool_one", [mean_pool, cls_pool])
+def test_lengths_must_fit(lengths: list[int], pool_one: object) -> None:
+    """Lengths that do not sum to T, or are not positive, are refused."""
+    with pytest.raises(ValueError, match="lengths must be positive and sum to 5"):
+        pool_one(draw([5])[0], np.array(lengths))  # type: ignore[operator]

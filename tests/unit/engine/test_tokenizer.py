@@ -1,0 +1,75 @@
+"""Truncation, counting, and texts of any size, with a real tokenizer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from satsuma.engine.load import LoadedModel
+from satsuma.engine.tokenizer import Tokenizer
+from satsuma.errors import UnsupportedModelError
+from satsuma.store.manifest import ModelFiles
+
+CLS, SEP, UNKNOWN = 101, 102, 100
+
+
+@pytest.fixture
+def tokenizer(all_minilm: LoadedModel) -> Tokenizer:
+    """The real one, of at most 256 tokens."""
+    return all_minilm.tokenizer
+
+
+def test_tokens_are_counted_with_their_marks(tokenizer: Tokenizer) -> None:
+    """[CLS] and [SEP] count, as the service bills them."""
+    (tokens,) = tokenizer.tokenize(["hello world"])
+    assert tokens.ids.tolist() == [CLS, 7592, 2088, SEP]
+    assert not tokens.is_truncated
+
+
+@pytest.mark.parametrize("num_words", [254, 255, 5000])
+def test_truncation_keeps_the_marks(tokenizer: Tokenizer, num_words: int) -> None:
+    """A text of 254 words fits exactly; longer ones lose their end, not [SEP]."""
+    (tokens,) = tokenizer.tokenize([" ".join(["word"] * num_words)])
+    assert len(tokens) == 256
+    assert (tokens.ids[0], tokens.ids[-1]) == (CLS, SEP)
+    assert tokens.is_truncated == (num_words > 254)
+
+
+def test_neighbours_do_not_change_a_texts_tokens(tokenizer: Tokenizer) -> None:
+    """No padding, whatever tokenizer.json asks for."""
+    texts = ["a", "a much longer text than its neighbours", "b c"]
+    together = [tokens.ids.tolist() for tokens in tokenizer.tokenize(texts)]
+    assert together == [tokenizer.tokenize([text])[0].ids.tolist() for text in texts]
+
+
+@pytest.mark.parametrize(
+    "beginning", ["word " * 3000, " " * 20_000 + "late words " * 3000, "a" * 9000 + " word" * 900]
+)
+def test_a_cut_text_gives_the_same_tokens(all_minilm_files: ModelFiles, beginning: str) -> None:
+    """The cut by characters leaves every token that counts."""
+    limited = Tokenizer(all_minilm_files.folder / "tokenizer.json", 256)
+    whole = Tokenizer(all_minilm_files.folder / "tokenizer.json", 100_000)
+    (tokens,) = limited.tokenize([beginning])
+    expected = whole.tokenize([beginning])[0].ids[:255].tolist()
+    assert tokens.ids[:255].tolist() == expected
+
+
+@pytest.mark.parametrize("character", ["word ", "a", " ", "漢", "é", "\u0301", "\x00", "🍊"])
+def test_fifty_megabytes_take_milliseconds(tokenizer: Tokenizer, character: str) -> None:
+    """Well under the seconds that tokenising all of it takes."""
+    text = character * (50_000_000 // len(character.encode()))
+    started_at_s = time.perf_counter()
+    (tokens,) = tokenizer.tokenize([text])
+    assert time.perf_counter() - started_at_s < 1.0
+    assert len(tokens) <= 256
+    assert tokens.is_truncated
+
+
+@pytest.mark.parametrize("content", ["", "{}", "not json"])
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
+    """The message names the file."""
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(UnsupportedModelError, match=r"tokenizer\.json"):
+        Tokenizer(tmp_path / "tokenizer.json", 256)

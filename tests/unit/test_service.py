@@ -1,0 +1,236 @@
+"""The service and its residency, on fake encoders: limits, sharing, loading and unloading."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+import pytest
+
+from satsuma.engine.load import FakeEncoder, LoadedModel
+from satsuma.engine.tokenizer import Tokenizer
+from satsuma.errors import (
+    DeadlineExceededError,
+    EngineError,
+    InvalidInputError,
+    ModelNotFoundError,
+    SatsumaError,
+    ShuttingDownError,
+    UnsupportedModelError,
+)
+from satsuma.residency import Residency
+from satsuma.scheduler.admission import Limits
+from satsuma.scheduler.scheduler import Scheduler
+from satsuma.service import EmbeddingService
+from satsuma.store.catalog import bundled_catalog
+from satsuma.store.manifest import ModelFiles
+from satsuma.types import EmbedRequest, Pooling
+
+HELLO_WORLD = 4  # tokens
+
+
+class Bench:
+    """A service over fake encoders, and what happened to them."""
+
+    def __init__(self, tokenizer: Tokenizer, deadline_s: float, budget_bytes: int) -> None:
+        """Put a service together from real parts and fake encoders."""
+        self.tokenizer = tokenizer
+        self.encoders: dict[str, FakeEncoder] = {}
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.failing: dict[str, SatsumaError] = {}
+        self.scheduler = Scheduler(num_lanes=2, token_budget=64, limits=Limits(deadline_s, 0))
+        self.residency = Residency(
+            load=self.load,
+            measure=lambda _: 1000,
+            unload=lambda model: self.unloads.append(model.id),
+            memory_budget_bytes=budget_bytes,
+        )
+        self.service = EmbeddingService(
+            bundled_catalog(), self.residency, self.scheduler, deadline_s
+        )
+
+    def load(self, model_id: str) -> LoadedModel:
+        """Load slowly enough for others to ask meanwhile."""
+        self.loads.append(model_id)
+        time.sleep(0.05)
+        if model_id in self.failing:
+            raise self.failing[model_id]
+        encoder = self.encoders.setdefault(model_id, FakeEncoder())
+        return LoadedModel(model_id, encoder, self.tokenizer, Pooling.MEAN)
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+async def make_bench(all_minilm_files: ModelFiles) -> AsyncIterator[MakeBench]:
+    """Make benches that are closed at the end."""
+    tokenizer = Tokenizer(all_minilm_files.folder / "tokenizer.json", 256)
+    made: list[Bench] = []
+
+    def make(deadline_s: float = 30.0, budget_bytes: int = 10_000) -> Bench:
+        made.append(Bench(tokenizer, deadline_s, budget_bytes))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        await bench.service.close()
+
+
+def ask(*texts: str, model: str = "@local/a", pooling: Pooling | None = None) -> EmbedRequest:
+    """A request."""
+    return EmbedRequest(model, texts, pooling)
+
+
+async def test_usage_counts_every_texts_tokens(make_bench: MakeBench) -> None:
+    """[CLS] and [SEP] included, and truncated texts as far as they were read."""
+    result = await make_bench().service.embed(ask("hello world", "word " * 1000))
+    assert result.usage.prompt_tokens == HELLO_WORLD + 256
+    assert result.usage.total_tokens == result.usage.prompt_tokens
+    assert result.num_truncated == 1
+
+
+async def test_pooling_defaults_to_the_models(make_bench: MakeBench) -> None:
+    """And a request may ask for another."""
+    service = make_bench().service
+    assert (await service.embed(ask("a"))).pooling is Pooling.MEAN
+    assert (await service.embed(ask("a", pooling=Pooling.CLS))).pooling is Pooling.CLS
+
+
+@pytest.mark.parametrize("texts", [(), ("",), ("a", "")])
+async def test_empty_texts_are_refused(make_bench: MakeBench, texts: tuple[str, ...]) -> None:
+    """Before anything is loaded."""
+    bench = make_bench()
+    with pytest.raises(InvalidInputError):
+        await bench.service.embed(ask(*texts))
+    assert bench.loads == []
+
+
+@pytest.mark.parametrize("model", ["@cf/acme/unknown", "nonsense", "@local/../x", ""])
+async def test_an_unknown_model_is_not_found(make_bench: MakeBench, model: str) -> None:
+    """Without loading anything."""
+    with pytest.raises(ModelNotFoundError):
+        await make_bench().service.embed(ask("a", model=model))
+
+
+async def test_concurrent_requests_load_a_model_once(make_bench: MakeBench) -> None:
+    """Everyone waits for the same load."""
+    bench = make_bench()
+    await asyncio.gather(*(bench.service.embed(ask("a")) for _ in range(20)))
+    assert bench.loads == ["@local/a"]
+    assert bench.service.readiness().models == ("@local/a",)
+
+
+async def test_a_failed_load_fails_its_requests_only(make_bench: MakeBench) -> None:
+    """Others are answered, and the next request tries again."""
+    bench = make_bench()
+    bench.failing["@local/b"] = UnsupportedModelError("no")
+    bad, good = await asyncio.gather(
+        bench.service.embed(ask("a", model="@local/b")),
+        bench.service.embed(ask("a")),
+        return_exceptions=True,
+    )
+    assert isinstance(bad, UnsupportedModelError)
+    assert not isinstance(good, BaseException)
+    del bench.failing["@local/b"]
+    await bench.service.embed(ask("a", model="@local/b"))
+
+
+async def test_a_caller_that_goes_away_does_not_stop_a_load(make_bench: MakeBench) -> None:
+    """Somebody else may be waiting for it."""
+    bench = make_bench()
+    gone = asyncio.create_task(bench.service.embed(ask("a")))
+    stays = asyncio.create_task(bench.service.embed(ask("b")))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    assert (await stays).vectors.shape == (1, 4)
+    assert bench.loads == ["@local/a"]
+
+
+async def test_the_least_recently_used_model_goes(make_bench: MakeBench) -> None:
+    """Within the memory budget two stay; the third takes the place of the oldest."""
+    bench = make_bench(budget_bytes=2000)
+    for model in ("@local/a", "@local/b", "@local/a", "@local/c"):
+        await bench.service.embed(ask("x", model=model))
+    assert bench.unloads == ["@local/b"]
+    assert bench.service.readiness().models == ("@local/a", "@local/c")
+
+
+async def test_a_model_in_use_is_not_unloaded(make_bench: MakeBench) -> None:
+    """The newcomer waits until it is idle, and both are answered."""
+    bench = make_bench(budget_bytes=1000)
+    bench.encoders["@local/a"] = FakeEncoder(delay_s=0.3)
+    first, second = await asyncio.gather(
+        bench.service.embed(ask("x")), bench.service.embed(ask("x", model="@local/b"))
+    )
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+    assert bench.unloads == ["@local/a"]
+
+
+async def test_one_model_is_always_allowed(make_bench: MakeBench) -> None:
+    """Even above the budget: refusing it would refuse it for ever."""
+    await make_bench(budget_bytes=1).service.embed(ask("x"))
+
+
+async def test_the_deadline_holds(make_bench: MakeBench) -> None:
+    """A slow engine is not waited for, and what is left costs no more."""
+    bench = make_bench(deadline_s=0.2)
+    bench.encoders["@local/a"] = FakeEncoder(delay_s=0.5)
+    with pytest.raises(DeadlineExceededError, match=r"0\.2 s"):
+        await bench.service.embed(ask("x"))
+    await asyncio.sleep(0.6)
+    assert bench.scheduler.room().waiting_tokens == 0
+
+
+async def test_a_cancelled_request_leaves_the_queue(make_bench: MakeBench) -> None:
+    """A client that disconnects frees its place."""
+    bench = make_bench()
+    bench.encoders["@local/a"] = FakeEncoder(delay_s=0.1)
+    await bench.service.embed(ask("x"))
+    many = asyncio.create_task(bench.service.embed(ask(*["word " * 60] * 50)))
+    await asyncio.sleep(0.15)
+    many.cancel()
+    await asyncio.sleep(0.3)
+    assert bench.scheduler.room().waiting_tokens == 0
+    assert len(bench.encoders["@local/a"].runs) < 10
+
+
+async def test_readiness_says_why_not(make_bench: MakeBench) -> None:
+    """Nothing is loaded at first."""
+    readiness = make_bench().service.readiness()
+    assert not readiness.is_ready
+    assert readiness.reason == "no model is loaded"
+
+
+async def test_a_closed_service_refuses(make_bench: MakeBench) -> None:
+    """New requests hear that the server is stopping."""
+    bench = make_bench()
+    await bench.service.embed(ask("x"))
+    bench.scheduler.close()
+    with pytest.raises(ShuttingDownError):
+        await bench.service.embed(ask("x"))
+
+
+async def test_long_texts_do_not_block_the_loop(make_bench: MakeBench) -> None:
+    """Tokenising happens in another thread while the loop goes on."""
+    bench = make_bench()
+    await bench.service.load("@local/a")
+    big = asyncio.create_task(bench.service.embed(ask(*["漢字 " * 20_000] * 100)))
+    longest_s, last_s = 0.0, time.perf_counter()
+    while not big.done():
+        await asyncio.sleep(0.001)
+        now_s = time.perf_counter()
+        longest_s, last_s = max(longest_s, now_s - last_s), now_s
+    await big
+    assert longest_s < 0.25
+
+
+async def test_an_engine_error_reaches_its_request(make_bench: MakeBench) -> None:
+    """As EngineError, with the engine's own words."""
+    bench = make_bench()
+    bench.encoders["@local/a"] = FakeEncoder(poison_id=7592)
+    with pytest.raises(EngineError, match="poison"):
+        await bench.service.embed(ask("hello"))
