@@ -22,9 +22,9 @@ from satsuma.engine.load import count_threads
 from satsuma.engine.machine import detect_cores, instruction_sets, total_memory_bytes
 from satsuma.errors import SatsumaError
 from satsuma.settings import Settings
-from satsuma.store.fetch import probe_hub
 from satsuma.store.local import ModelStore
 from satsuma.store.places import ModelState
+from satsuma.store.probe import probe_hub
 
 _GIB = 2**30
 _ROOM_FOR_BASE_BYTES = 1_300_000_000  # weights, and their packed copy

@@ -10,14 +10,24 @@ from pathlib import Path
 
 from satsuma.types import Pooling
 
+WEIGHTS_FILE = "model.safetensors"
+
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """One file's published identity; None where nobody published it."""
+    """One file's published identity; None where nobody published it.
+
+    Attributes:
+        path: relative to the model's folder, with forward slashes.
+        size_bytes: length of the file.
+        sha256: what the hub publishes for large files, and what satsuma records for all.
+        git_sha1: git's blob digest, which is all that the hub publishes for small files.
+    """
 
     path: str
     size_bytes: int | None = None
     sha256: str | None = None
+    git_sha1: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,23 @@ class PackageSource:
     version: str
     wheel_sha256: str
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedVector:
+    """The first values of a unit-length vector that somebody published for a text.
+
+    Attributes:
+        text: what was embedded.
+        pooling: how.
+        first: the vector's first values.
+        source: who published them, and what is doubtful about them.
+    """
+
+    text: str
+    pooling: Pooling
+    first: tuple[float, ...]
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +70,7 @@ class ModelManifest:
         max_tokens: longest item, [CLS] and [SEP] included; 0 if only the files tell.
         pooling: the default pooling; None if only the files tell.
         licence: SPDX identifier, or "unknown".
+        description: one sentence for people.
         package: where to get the same files from the package index, if anywhere.
         aliases: other ids that mean this model.
     """
@@ -58,6 +86,18 @@ class ModelManifest:
     description: str = ""
     package: PackageSource | None = None
     aliases: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Sum of the published sizes; 0 if the weights' size is unknown."""
+        if any(f.size_bytes is None for f in self.files if f.path == WEIGHTS_FILE):
+            return 0
+        return sum(f.size_bytes or 0 for f in self.files)
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Published digest of the weights."""
+        return next((f.sha256 for f in self.files if f.path == WEIGHTS_FILE), None)
 
 
 @dataclass(frozen=True, slots=True)

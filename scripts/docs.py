@@ -1,0 +1,91 @@
+"""Write the parts of docs/ that come from the code, or check that they are true.
+
+`python scripts/docs.py` writes; `--check` names the pages that differ and exits with 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from satsuma.api.errors import error_rows
+from satsuma.cli.main import cli
+from satsuma.settings import describe_settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+_WIDTH = 90
+
+
+def settings_table() -> str:
+    """Each setting in its three spellings."""
+    rows = ["| flag | variable | default | meaning |", "|---|---|---|---|"]
+    for name, default, help_text in describe_settings():
+        flag, variable = "--" + name.replace("_", "-"), "SATSUMA_" + name.upper()
+        rows.append(f"| `{flag}` | `{variable}` | {default} | {help_text} |")
+    return "\n".join(rows)
+
+
+def errors_table() -> str:
+    """Each error class and its answer."""
+    rows = ["| error | name | status | code | message |", "|---|---|---|---|---|"]
+    rows += [
+        f"| `{error}` | `{name}` | {status} | {code} | {message} |"
+        for error, name, status, code, message in error_rows()
+    ]
+    return "\n".join(rows)
+
+
+def command_help() -> str:
+    """Every command's --help."""
+    sections = (f"## {path}\n\n```text\n{text}\n```" for path, text in _help_pages("satsuma", cli))
+    return "\n\n".join(sections)
+
+
+def _help_pages(path: str, command: click.Command) -> Iterator[tuple[str, str]]:
+    context = click.Context(
+        command, info_name=path, max_content_width=_WIDTH, terminal_width=_WIDTH
+    )
+    yield path, command.get_help(context).rstrip()
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None:
+                yield from _help_pages(f"{path} {name}", inner)
+
+
+GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
+    "settings.md": ("settings", settings_table),
+    "errors.md": ("errors", errors_table),
+    "cli.md": ("help", command_help),
+}
+
+
+def render(page: str, marker: str, make: Callable[[], str]) -> str:
+    """Put the generated text between the page's markers."""
+    begin, end = f"<!-- generated: {marker} -->", "<!-- end -->"
+    before, _, rest = (DOCS / page).read_text(encoding="utf-8").partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"docs/{page} lacks the lines {begin} and {end}")
+    return f"{before}{begin}\n{make()}\n{end}{after}"
+
+
+def main() -> None:
+    """Write or check."""
+    stale = []
+    for page, (marker, make) in GENERATED.items():
+        text = render(page, marker, make)
+        if text != (DOCS / page).read_text(encoding="utf-8"):
+            stale.append(f"docs/{page}")
+            if "--check" not in sys.argv:
+                (DOCS / page).write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        raise SystemExit(f"{', '.join(stale)} differ from the code; run: make docs")
+    print(f"docs: {', '.join(stale) + ' written' if stale else 'as the code says'}")
+
+
+if __name__ == "__main__":
+    main()

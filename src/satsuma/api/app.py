@@ -1,0 +1,57 @@
+"""The application: its routes, and everything that stands before them, in order."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from satsuma.api.cloudflare import RunRoute
+from satsuma.api.drain import Drain, DrainGate
+from satsuma.api.errors import MethodNotAvailableError, NoRouteError
+from satsuma.api.identity import RequestIdentity
+from satsuma.api.middleware import Authentication, BodyLimit, ErrorEnvelopes
+from satsuma.api.ops import OpsRoutes
+from satsuma.api.ports import EmbeddingService
+from satsuma.auth.tokens import TokenStore
+from satsuma.settings import Settings
+
+
+def create_app(
+    service: EmbeddingService,
+    settings: Settings,
+    tokens: TokenStore | None,
+) -> Starlette:
+    """Put the HTTP surface before a service.
+
+    Args:
+        service: answers the requests.
+        settings: body limit and access rule.
+        tokens: None stands for a store in which no token was ever made.
+    """
+    drain = Drain()
+    app = Starlette(
+        routes=[*RunRoute(service).routes(), *OpsRoutes(service).routes()],
+        middleware=[  # outermost first
+            Middleware(RequestIdentity),
+            Middleware(DrainGate, drain=drain),
+            Middleware(ErrorEnvelopes),
+            Middleware(Authentication, settings=settings, tokens=tokens),
+            Middleware(BodyLimit, max_body_bytes=settings.max_body_bytes),
+        ],
+        exception_handlers={HTTPException: _raise_known},
+    )
+    app.router.redirect_slashes = False  # a path is right or wrong; nobody follows a POST's 307
+    app.state.drain = drain
+    return app
+
+
+async def _raise_known(request: Request, error: Exception) -> Response:
+    """Turn the router's refusals into errors of the table."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+        message = f"Method {request.method} not available for that URI."
+        raise MethodNotAvailableError(message, allow=allow) from error
+    raise NoRouteError("No route for that URI") from error

@@ -1,0 +1,37 @@
+"""What the HTTP surface needs of the service behind it, and nothing more of it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from satsuma.store.manifest import ModelManifest
+from satsuma.types import EmbedRequest, EmbedResult
+
+
+class Readiness(Protocol):
+    """Whether requests can be answered now, and by which models."""
+
+    @property
+    def is_ready(self) -> bool:
+        """True once every model that was asked for can answer."""
+
+    @property
+    def reason(self) -> str:
+        """Why not, in words; "" when ready."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Canonical ids of the models that can answer."""
+
+
+class EmbeddingService(Protocol):
+    """`satsuma.service.EmbeddingService`, as seen from here."""
+
+    async def embed(self, request: EmbedRequest) -> EmbedResult:
+        """Answer a request; raises subclasses of `SatsumaError`. May be cancelled."""
+
+    def manifest(self, model: str) -> ModelManifest:
+        """Find a model by any of its ids, without I/O; raises `ModelNotFoundError`."""
+
+    def readiness(self) -> Readiness:
+        """Say whether requests can be answered now."""

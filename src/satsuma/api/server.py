@@ -1,0 +1,129 @@
+"""Runs the application on a socket, and stops it gracefully.
+
+uvicorn alone closes its listener on the first signal. Here the first signal only closes the gate
+(`drain.py`): the listener stays open, so that new requests get an answer instead of a refused
+connection, until the running ones are done or `drain_s` has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any, Final, TypeAlias, TypeVar
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+from satsuma.api.drain import Drain
+from satsuma.errors import ConfigurationError
+from satsuma.settings import Settings
+
+_T = TypeVar("_T")
+OnReady: TypeAlias = Callable[[str, int], None]
+
+_BACKLOG: Final = 2048
+# Above the minute after which common clients drop an idle connection, so that theirs is the side
+# that closes it: the other way round, a request can meet a connection that is just being closed.
+_KEEP_ALIVE_S: Final = 75
+_CUT_S: Final = 1  # for refusing what is cut, and for slow readers of an answer
+
+
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine to its end on the server's kind of event loop; main thread only."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def serve(app: Starlette, settings: Settings, on_ready: OnReady | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, on the event loop that the application's service lives on.
+
+    Args:
+        app: from `create_app`.
+        settings: address, port and `drain_s`.
+        on_ready: called with the bound address and port, once requests are answered.
+
+    Returns:
+        The process's exit code: 0 if every accepted request was answered, 1 if some were cut.
+
+    Raises:
+        ConfigurationError: if the address cannot be listened on.
+    """
+    drain: Drain = app.state.drain
+    with _listen(settings) as listener:
+        server = _DrainingServer(_uvicorn_config(app), drain, settings.drain_s, on_ready)
+        await server.serve(sockets=[listener])
+    return 1 if drain.is_cut else 0
+
+
+class _DrainingServer(uvicorn.Server):
+    """uvicorn's server with another answer to signals."""
+
+    def __init__(
+        self, config: uvicorn.Config, drain: Drain, drain_s: float, on_ready: OnReady | None
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._drain_s = drain_s
+        self._on_ready = on_ready
+        self._deadline: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell the caller where."""
+        await super().startup(sockets=sockets)
+        if self.started and self._on_ready is not None and sockets:
+            self._on_ready(*sockets[0].getsockname()[:2])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Close the gate; a SIGINT after that means it: leave at once."""
+        if self._drain.is_draining and sig == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGINT)
+        self._drain.start()
+        self.should_exit = not self.started  # while it starts, there is nothing to drain
+
+    async def on_tick(self, counter: int) -> bool:
+        """Leave once the gate is closed and nothing runs, or time is up."""
+        if self._drain.is_draining:
+            self.should_exit = self._is_drained()
+        return await super().on_tick(counter)
+
+    def _is_drained(self) -> bool:
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + max(0.0, self._drain_s - _CUT_S)
+        if self._drain.running and now >= self._deadline:
+            self._drain.cut()
+        return not self._drain.running or self._drain.is_cut
+
+
+def _uvicorn_config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_CUT_S,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"Cannot listen on {settings.host}:{settings.port}: {reason}. "
+            "Choose another --host or --port; --port 0 picks a free port."
+        ) from error

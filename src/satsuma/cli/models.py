@@ -1,0 +1,222 @@
+"""`satsuma models`: what models there are, which are here, and how they come and go.
+
+Parses, calls the store, prints. Errors are the main command's to print.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from satsuma.errors import ConfigurationError
+from satsuma.settings import load_settings
+from satsuma.store.fetch import PulledModel, PullOptions, pull
+from satsuma.store.hub import Hub
+from satsuma.store.hub_errors import in_megabytes
+from satsuma.store.local import ModelStatus, ModelStore
+from satsuma.store.manifest import FileDigest
+from satsuma.store.places import ModelState
+
+_HEADINGS = ("ID", "DIMENSIONS", "MAX TOKENS", "POOLING", "LICENCE", "SIZE", "STATUS")
+
+_models_dir = click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the models; SATSUMA_MODELS_DIR and satsuma.toml set it too.",
+)
+_as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def models() -> None:
+    """List, pull, verify and remove models.
+
+    \b
+    Ids:
+      @cf/author/name         a Workers AI model of the bundled catalog
+      @hf/organisation/name   any BERT sentence encoder of the Hugging Face hub
+      @local/name             your own folder of that name in the models' folder
+
+    \b
+    Examples:
+      satsuma models list
+      satsuma models pull @cf/baai/bge-small-en-v1.5
+      satsuma models verify
+    """  # noqa: D301 - click reads the \b
+
+
+@models.command("list")
+@_models_dir
+@_as_json
+def list_models(models_dir: Path | None, is_json: bool) -> None:
+    """List the known models and those that are here.
+
+    \b
+    Examples:
+      satsuma models list
+      satsuma models list --json
+    """  # noqa: D301 - click reads the \b
+    rows = _store(models_dir).list()
+    if is_json:
+        click.echo(json.dumps([_to_json(row) for row in rows], indent=2))
+        return
+    click.echo(_table([_HEADINGS, *(_columns(row) for row in rows)]))
+
+
+@models.command("pull")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@_models_dir
+def pull_models(ids: Sequence[str], models_dir: Path | None) -> None:
+    """Fetch models and check every file against its published digest.
+
+    A pull that was cut goes on where it stopped. A model that is here is checked, and mended if
+    a file is damaged. HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE mean what they always do.
+
+    \b
+    Examples:
+      satsuma models pull @cf/baai/bge-base-en-v1.5
+      satsuma models pull @hf/sentence-transformers/all-MiniLM-L12-v2
+    """  # noqa: D301 - click reads the \b
+    store = _store(models_dir)
+    options = PullOptions(hub=Hub(notify=_notify, is_bar_shown=sys.stderr.isatty()))
+    for model_id in ids:
+        click.echo(_pulled_line(pull(store, model_id, options)))
+
+
+@models.command("info")
+@click.argument("id_", metavar="ID")
+@_models_dir
+@_as_json
+def show_info(id_: str, models_dir: Path | None, is_json: bool) -> None:
+    """Show what is known of one model, and where its files are.
+
+    \b
+    Examples:
+      satsuma models info @cf/baai/bge-base-en-v1.5
+      satsuma models info @local/mine --json
+    """  # noqa: D301 - click reads the \b
+    shown = _to_json(_store(models_dir).info(id_))
+    if is_json:
+        click.echo(json.dumps(shown, indent=2))
+        return
+    files = shown.pop("files")
+    lines = [f"{key}: {value}" for key, value in shown.items() if value]
+    lines += [f"file: {f['path']} {f['size_bytes'] or '?'} {f['sha256'] or '?'}" for f in files]
+    click.echo("\n".join(lines))
+
+
+@models.command("verify")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_models_dir
+def verify_models(ids: Sequence[str], models_dir: Path | None) -> None:
+    """Read every file again and compare it with its published digest.
+
+    Without an ID, verify all models that are here.
+
+    \b
+    Examples:
+      satsuma models verify
+      satsuma models verify @cf/baai/bge-base-en-v1.5
+    """  # noqa: D301 - click reads the \b
+    store = _store(models_dir)
+    here = (row.manifest.id for row in store.list() if row.state is not ModelState.NOT_INSTALLED)
+    for model_id in ids or here:
+        click.echo(_verified_line(store.info(model_id), store.verify(model_id)))
+
+
+@models.command("remove")
+@click.argument("id_", metavar="ID")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@_models_dir
+def remove_model(id_: str, is_sure: bool, models_dir: Path | None) -> None:
+    """Delete a pulled model, and what only it uses in the Hugging Face cache.
+
+    \b
+    Examples:
+      satsuma models remove @cf/baai/bge-base-en-v1.5
+      satsuma models remove --yes @cf/baai/bge-base-en-v1.5
+    """  # noqa: D301 - click reads the \b
+    store = _store(models_dir)
+    status = store.info(id_)
+    if not is_sure:
+        _confirm(status)
+    folder = store.remove(id_)
+    click.echo(f"removed {status.manifest.id} from {folder}")
+
+
+def _store(models_dir: Path | None) -> ModelStore:
+    return ModelStore(load_settings({"models_dir": models_dir}).models_dir)
+
+
+def _notify(message: str) -> None:
+    click.echo(message, err=True)
+
+
+def _confirm(status: ModelStatus) -> None:
+    """Ask a person; a script has to say --yes."""
+    if not sys.stdin.isatty():
+        message = "There is no terminal to ask on. Say --yes to remove without asking."
+        raise ConfigurationError(message)
+    question = f"Remove {status.manifest.id} ({in_megabytes(status.size_bytes)})"
+    click.confirm(f"{question}, also from the Hugging Face cache?", abort=True)
+
+
+def _pulled_line(pulled: PulledModel) -> str:
+    size = in_megabytes(pulled.manifest.size_bytes)
+    if pulled.was_installed:
+        return f"{pulled.manifest.id} is here already, all as published ({size})"
+    return f"pulled {pulled.manifest.id} ({size}) in {pulled.duration_s:.0f} s"
+
+
+def _verified_line(status: ModelStatus, files: Sequence[FileDigest]) -> str:
+    size = in_megabytes(sum(file.size_bytes or 0 for file in files))
+    is_local = status.state is ModelState.LOCAL
+    finding = "readable; nobody published their digests" if is_local else "all as published"
+    return f"{status.manifest.id}: {len(files)} files, {size}, {finding}"
+
+
+def _columns(row: ModelStatus) -> tuple[str, ...]:
+    manifest = row.manifest
+    return (
+        manifest.id,
+        str(manifest.hidden_size or "-"),
+        str(manifest.max_tokens or "-"),
+        manifest.pooling or "-",
+        manifest.licence,
+        in_megabytes(row.size_bytes) if row.size_bytes else "-",
+        row.state,
+    )
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    rows = list(rows)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    lines = ("  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _to_json(row: ModelStatus) -> dict[str, Any]:
+    manifest = row.manifest
+    return {
+        "id": manifest.id,
+        "state": row.state,
+        "description": manifest.description,
+        "dimensions": manifest.hidden_size,
+        "max_tokens": manifest.max_tokens,
+        "pooling": manifest.pooling,
+        "licence": manifest.licence,
+        "size_bytes": row.size_bytes,
+        "folder": str(row.folder) if row.folder else None,
+        "source": row.source,
+        "repository": manifest.repository,
+        "revision": manifest.revision,
+        "aliases": list(manifest.aliases),
+        "files": [
+            {"path": f.path, "size_bytes": f.size_bytes, "sha256": f.sha256} for f in manifest.files
+        ],
+    }

@@ -1,0 +1,137 @@
+"""The models that are known without asking anybody, and the grammar of model ids.
+
+The facts are package data (`catalog.toml`, `published_vectors.json`); this module reads them. It
+does not know what is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from satsuma.errors import ModelNotFoundError
+from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource, PublishedVector
+from satsuma.types import Pooling
+
+LOCAL_PREFIX = "@local/"
+HUB_PREFIX = "@hf/"
+
+# One path segment: never "." or "..", never hidden, nothing that a file system could misread.
+_SEGMENT = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]{0,95}"
+_FORMS = (
+    re.compile(rf"@cf/(?:{_SEGMENT})/(?:{_SEGMENT})"),
+    re.compile(rf"@hf/(?:{_SEGMENT})/(?:{_SEGMENT})"),
+    re.compile(r"@local/(?!\.)[A-Za-z0-9._-]{1,128}"),
+)
+# `<models_dir>/cf` and `<models_dir>/hf` hold the pulled models.
+_RESERVED = frozenset({"@local/cf", "@local/hf"})
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A set of manifests, and the vectors that were published for them.
+
+    Attributes:
+        manifests: in the order in which they are shown.
+        vectors: published vectors by model id.
+    """
+
+    manifests: tuple[ModelManifest, ...] = ()
+    vectors: Mapping[str, tuple[PublishedVector, ...]] = field(default_factory=dict)
+
+    def canonical_id(self, name: str) -> str:
+        """Spell a model's name in the one way that the rest of satsuma uses.
+
+        Args:
+            name: with or without the leading `@`; `@hf/` names in any case; aliases.
+
+        Raises:
+            ModelNotFoundError: if the name has no known form.
+        """
+        spelled = _well_formed(name)
+        for manifest in self.manifests:
+            if spelled == manifest.id or spelled in manifest.aliases:
+                return manifest.id
+        return spelled
+
+    def find(self, name: str) -> ModelManifest | None:
+        """Give the manifest of a model, or None if the catalog does not have it.
+
+        Raises:
+            ModelNotFoundError: if the name has no known form.
+        """
+        wanted = self.canonical_id(name)
+        return next((m for m in self.manifests if m.id == wanted), None)
+
+    def published_vectors(self, name: str) -> tuple[PublishedVector, ...]:
+        """Give the vectors that somebody published for a model; none if nobody did."""
+        return tuple(self.vectors.get(self.canonical_id(name), ()))
+
+
+@lru_cache(maxsize=1)
+def bundled_catalog() -> Catalog:
+    """Read the catalog that comes with satsuma."""
+    folder = resources.files(__package__)
+    toml = tomllib.loads(folder.joinpath("catalog.toml").read_text(encoding="utf-8"))
+    vectors = json.loads(folder.joinpath("published_vectors.json").read_text(encoding="utf-8"))
+    return Catalog(
+        manifests=tuple(parse_manifest(entry) for entry in toml["model"]),
+        vectors={model_id: tuple(map(_parse_vector, rows)) for model_id, rows in vectors.items()},
+    )
+
+
+def canonical_id(name: str) -> str:
+    """Spell a name as the bundled catalog does; see `Catalog.canonical_id`."""
+    return bundled_catalog().canonical_id(name)
+
+
+def published_vectors(model_id: str) -> tuple[PublishedVector, ...]:
+    """Give the published vectors of a bundled model; none for any other."""
+    return bundled_catalog().published_vectors(model_id)
+
+
+def parse_manifest(entry: Mapping[str, Any]) -> ModelManifest:
+    """Turn a manifest's TOML or JSON table into the record."""
+    package = entry.get("package")
+    pooling = entry.get("pooling")
+    return ModelManifest(
+        id=entry["id"],
+        repository=entry["repository"],
+        revision=entry["revision"],
+        files=tuple(FileDigest(**file) for file in entry["file"]),
+        hidden_size=entry.get("hidden_size", 0),
+        max_tokens=entry.get("max_tokens", 0),
+        pooling=None if pooling is None else Pooling(pooling),
+        licence=entry.get("licence", "unknown"),
+        description=entry.get("description", ""),
+        package=None if package is None else PackageSource(**package),
+        aliases=tuple(entry.get("aliases", ())),
+    )
+
+
+def _parse_vector(row: Mapping[str, Any]) -> PublishedVector:
+    return PublishedVector(
+        text=row["text"],
+        pooling=Pooling(row["pooling"]),
+        first=tuple(row["first"]),
+        source=row["source"],
+    )
+
+
+def _well_formed(name: str) -> str:
+    spelled = name if name.startswith("@") else f"@{name}"
+    if spelled.lower().startswith(HUB_PREFIX):
+        spelled = spelled.lower()  # the hub's names are case-insensitive
+    if spelled in _RESERVED or not any(form.fullmatch(spelled) for form in _FORMS):
+        message = (
+            f"{name!r} is not a model id. Known forms: @cf/author/name, @hf/organisation/name, "
+            "@local/name. `satsuma models list` shows the models."
+        )
+        raise ModelNotFoundError(message)
+    return spelled

@@ -1,0 +1,52 @@
+"""One writer at a time for each model's folder, across processes.
+
+Knows lock files; does not know what is written under them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from satsuma.errors import StoreError
+
+Notify = Callable[[str], None]
+
+
+@contextmanager
+def model_lock(models_dir: Path, model_id: str, notify: Notify) -> Iterator[None]:
+    """Hold a model's folder; may wait for another process that holds it.
+
+    The operating system frees the lock of a killed process.
+
+    Args:
+        models_dir: made if absent.
+        model_id: canonical.
+        notify: told once, if there is somebody to wait for.
+
+    Raises:
+        StoreError: if the models' folder cannot be written.
+    """
+    lock = FileLock(_lock_file(models_dir, model_id))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        notify(f"another satsuma is pulling {model_id}; waiting")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_file(models_dir: Path, model_id: str) -> Path:
+    folder = models_dir / ".locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{models_dir} cannot be written: {error}. Choose another with --models-dir."
+        raise StoreError(message) from error
+    return folder / f"{model_id.removeprefix('@').replace('/', '--')}.lock"

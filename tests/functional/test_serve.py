@@ -1,0 +1,186 @@
+"""`satsuma serve` as a stranger meets it: no hub, three clients, errors, signals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from support.program import Server, environment, satsuma, serving
+
+from satsuma import Ai
+from satsuma.ai import RemoteError
+
+ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
+BGE_BASE = "@cf/baai/bge-base-en-v1.5"
+HELLO_WORLD = [-0.03447729, 0.03102315, 0.00673496]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty home for all servers of this module."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[Server]:
+    """A server with its defaults, and no hub to be reached."""
+    with serving(env=environment(home)) as running:
+        yield running
+
+
+def check(answer: Any, num_texts: int = 1) -> None:
+    """The whole envelope of 'hello world'."""
+    assert list(answer) == ["result", "success", "errors", "messages"]
+    assert list(answer["result"]) == ["shape", "data", "pooling", "usage"]
+    assert answer["result"]["shape"] == [num_texts, 384]
+    np.testing.assert_allclose(answer["result"]["data"][0][:3], HELLO_WORLD, atol=1e-6)
+
+
+def test_python_requests(server: Server) -> None:
+    """The Python call of Cloudflare's page."""
+    response = requests.post(
+        server.run_url(ALL_MINILM),
+        headers={"Authorization": "Bearer some-token-of-twenty-characters"},
+        json={"text": ["hello world", "another"]},
+        timeout=30,
+    )
+    check(response.json(), num_texts=2)
+    assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_without_a_content_type(server: Server) -> None:
+    """The curl call of Cloudflare's page sends a form's content type."""
+    command = ["curl", "-sS", server.run_url(ALL_MINILM), "-X", "POST"]
+    command += ["-H", "Authorization: Bearer x", "-d", '{ "text": "hello world" }']
+    check(json.loads(subprocess.check_output(command)))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_node_fetch(server: Server) -> None:
+    """The Node call of Cloudflare's page sends a string as text/plain."""
+    script = """
+      const [url, body] = process.argv.slice(1);
+      const response = await fetch(url, { method: "POST", body,
+        headers: { Authorization: "Bearer x" } });
+      console.log(JSON.stringify(await response.json()));
+    """
+    body = json.dumps({"text": ["hello world"]})
+    command = ["node", "--input-type=module", "-e", script, server.run_url(ALL_MINILM), body]
+    check(json.loads(subprocess.check_output(command)))
+
+
+def test_the_librarys_client(server: Server) -> None:
+    """`Ai(base_url=...)` answers and fails as `Ai()` does."""
+    with Ai(base_url=server.url, account_id="me", token="x" * 40) as ai:
+        answer = ai.run(ALL_MINILM, {"text": "hello world", "pooling": "mean"})
+        np.testing.assert_allclose(answer["data"][0][:3], HELLO_WORLD, atol=1e-6)
+        with pytest.raises(RemoteError) as caught:
+            ai.run("@cf/acme/none", {"text": "x"})
+    assert (caught.value.status, caught.value.error_code) == (400, 5007)
+
+
+def test_a_model_that_could_not_be_fetched_is_explained(server: Server) -> None:
+    """Two lines at start, and 503 with the same words for each call."""
+    reply = requests.post(server.run_url(BGE_BASE), json={"text": "x"}, timeout=30)
+    assert reply.status_code == 503
+    message = reply.json()["errors"][0]["message"]
+    for text in (message, server.output):
+        assert f"{BGE_BASE}: its weights could not be fetched" in text
+        assert f"satsuma models pull {BGE_BASE}" in text
+
+
+def test_the_start_says_what_to_try(server: Server) -> None:
+    """A curl line that works as it is printed."""
+    assert "any token, or none, is accepted" in server.output
+    assert f"curl {server.run_url(ALL_MINILM, 'local')}" in server.output
+
+
+def test_ready_and_health(server: Server) -> None:
+    """The process is up, and the model can answer."""
+    assert requests.get(server.url + "/health", timeout=5).status_code == 200
+    ready = requests.get(server.url + "/ready", timeout=5)
+    assert ready.json() == {"ready": True, "models": [ALL_MINILM]}
+
+
+def test_concurrent_clients_get_their_own_vectors(server: Server) -> None:
+    """Texts of many clients share microbatches, and every client gets its own."""
+    texts = [f"text number {n} " + "word " * (n * 7 % 60) for n in range(48)]
+    url = server.run_url(ALL_MINILM)
+    alone = [requests.post(url, json={"text": t}, timeout=60).json() for t in texts[:6]]
+    answers: list[Any] = [None] * len(texts)
+
+    def client(n: int) -> None:
+        answers[n] = requests.post(url, json={"text": [texts[n], texts[0]]}, timeout=60).json()
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(len(texts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first = alone[0]["result"]["data"][0]
+    for answer in answers:
+        np.testing.assert_allclose(answer["result"]["data"][1], first, atol=1e-6)
+    for n, expected in enumerate(alone):
+        actual = answers[n]["result"]["data"][0]
+        np.testing.assert_allclose(actual, expected["result"]["data"][0], atol=1e-6)
+
+
+def test_sigterm_lets_running_requests_finish(home: Path) -> None:
+    """What was accepted is answered, and the exit code is 0."""
+    replies: list[requests.Response] = []
+    with serving("--model", ALL_MINILM, env=environment(home)) as running:
+        url, body = running.run_url(ALL_MINILM), {"text": ["word " * 250] * 60}
+        client = threading.Thread(
+            target=lambda: replies.append(requests.post(url, json=body, timeout=60))
+        )
+        client.start()
+        time.sleep(1.0)
+        assert running.terminate() == 0
+        client.join()
+    assert replies[0].json()["result"]["shape"] == [60, 384]
+    assert replies[0].headers["connection"] == "close"
+
+
+def test_a_model_that_was_asked_for_must_load(home: Path) -> None:
+    """Otherwise the server stops, says why, and exits with 1."""
+    with serving("--model", "@local/nothing", env=environment(home)) as running:
+        assert running.process.wait(30) == 1
+    assert "Error: There is no model @local/nothing" in running.output
+    assert "Traceback" not in running.output
+
+
+def test_beyond_loopback_a_token_is_needed(home: Path) -> None:
+    """Refused without one; with one, callers must show it."""
+    env = environment(home, SATSUMA_DATA_DIR=str(home / "secured"))
+    refused = satsuma("serve", "--host", "0.0.0.0", "--port", "0", env=env)  # noqa: S104
+    assert refused.returncode == 1
+    assert "satsuma token create --account" in refused.stderr
+    made = satsuma("token", "create", "--account", "me", "--json", env=env)
+    token = json.loads(made.stdout)["token"]
+    flags = ("--host", "0.0.0.0", "--model", ALL_MINILM)  # noqa: S104
+    with serving(*flags, env=env) as running:
+        url = running.run_url(ALL_MINILM).replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        assert requests.post(url, json={"text": "x"}, timeout=30).status_code == 400
+        header = {"Authorization": f"Bearer {token}"}
+        check(requests.post(url, json={"text": "hello world"}, headers=header, timeout=30).json())
+
+
+def test_a_taken_port_is_explained(home: Path) -> None:
+    """With what to do, and no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = satsuma("serve", "--port", port, "--model", ALL_MINILM, env=environment(home))
+    assert result.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
