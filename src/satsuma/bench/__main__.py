@@ -56,7 +56,13 @@ class Plan:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--shape", type=click.Choice(list(SHAPES)), default="bge-base", show_default=True)
+@click.option(
+    "--shape",
+    type=click.Choice(list(SHAPES)),
+    default="bge-base",
+    show_default=True,
+    help="Sizes of the model.",
+)
 @click.option(
     "--rounds",
     type=click.IntRange(1),
@@ -69,7 +75,7 @@ class Plan:
     type=click.FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Shortest sample; a longer run is not cut. HTTP counts over four of them.",
+    help="Shortest sample; a longer run is not cut. Over HTTP, mixed takes four times this.",
 )
 @click.option(
     "--workload",
@@ -138,7 +144,7 @@ def main(  # noqa: PLR0913 - one argument a flag
         plan = _quickened(plan, keep_workloads=bool(workloads))
     try:
         run(plan, only_json=only_json)
-    except (SatsumaError, ServerDidNotStartError, NoAnswerError) as error:
+    except (SatsumaError, ServerDidNotStartError, NoAnswerError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
