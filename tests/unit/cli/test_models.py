@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from support.models import tiny_files, tiny_manifest, write_files
+
+from satsuma.cli.models import models
+from satsuma.errors import ConfigurationError, ModelNotInstalledError
+from satsuma.store.local import ModelStore
+from satsuma.store.record import new_record, write_record
+
+MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
+TINY = "@hf/acme/tiny"
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models' folder that has `@hf/acme/tiny` and `@local/mine`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "models"
+    pulled = write_files(folder / "hf" / "acme" / "tiny", tiny_files())
+    manifest = tiny_manifest(tiny_files(), "0" * 40, model_id=TINY)
+    write_record(pulled, new_record(manifest, "hub https://huggingface.co"))
+    write_files(folder / "mine", tiny_files(1))
+    return folder
+
+
+def run(models_dir: Path, *arguments: str) -> Result:
+    """Run `satsuma models ...`."""
+    return CliRunner().invoke(models, [*arguments, "--models-dir", str(models_dir)])
+
+
+def test_list_is_a_table(models_dir: Path) -> None:
+    """One heading, one line a model, columns aligned."""
+    lines = run(models_dir, "list").stdout.splitlines()
+    assert lines[0].split("  ")[0] == "ID"
+    assert len(lines) == 1 + 4 + 2
+    status_column = lines[0].index("STATUS")
+    assert [line[status_column:] for line in lines[1:]] == [
+        "not installed",
+        "not installed",
+        "not installed",
+        "installed (package)",
+        "installed",
+        "local folder",
+    ]
+
+
+def test_list_as_json_has_what_the_table_has(models_dir: Path) -> None:
+    """A script reads ids, limits and states."""
+    rows = json.loads(run(models_dir, "list", "--json").stdout)
+    assert [row["id"] for row in rows][-1] == "@local/mine"
+    base = next(row for row in rows if row["id"] == "@cf/baai/bge-base-en-v1.5")
+    assert (base["dimensions"], base["max_tokens"], base["pooling"]) == (768, 512, "mean")
+    assert (base["state"], base["folder"]) == ("not installed", None)
+
+
+def test_info_shows_folder_and_digests(models_dir: Path) -> None:
+    """One line a fact, one line a file; what is unknown is left out."""
+    output = run(models_dir, "info", MINILM).stdout
+    assert "revision: 1110a243fdf4706b3f48f1d95db1a4f5529b4d41" in output
+    assert "file: model.safetensors 90868376 53aa51172d142c89" in output
+    assert "revision:" not in run(models_dir, "info", "local/mine").stdout
+
+
+def test_info_as_json(models_dir: Path) -> None:
+    """The same facts."""
+    shown = json.loads(run(models_dir, "info", MINILM, "--json").stdout)
+    assert shown["id"] == MINILM
+    assert len(shown["files"]) == 7
+
+
+def test_verify_names_one_model(models_dir: Path) -> None:
+    """Every file is read."""
+    assert run(models_dir, "verify", TINY).stdout == (
+        f"{TINY}: 3 files, 0.3 MB, all as published\n"
+    )
+
+
+def test_verify_takes_all_that_are_here(models_dir: Path) -> None:
+    """Without an id, models that are not installed are left out."""
+    lines = run(models_dir, "verify").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == [MINILM, TINY, "@local/mine"]
+    assert lines[-1].endswith("readable; nobody published their digests")
+
+
+def test_pull_of_a_model_that_is_here_says_so(models_dir: Path) -> None:
+    """No network is needed."""
+    output = run(models_dir, "pull", TINY, MINILM).stdout
+    assert output.splitlines() == [
+        f"{TINY} is here already, all as published (0.3 MB)",
+        f"{MINILM} is here already, all as published (91 MB)",
+    ]
+
+
+def test_remove_needs_a_yes_without_a_terminal(models_dir: Path) -> None:
+    """A script that does not say --yes removes nothing."""
+    result = run(models_dir, "remove", TINY)
+    assert isinstance(result.exception, ConfigurationError)
+    assert ModelStore(models_dir).resolve(TINY)
+
+
+def test_remove_with_yes(models_dir: Path) -> None:
+    """The folder is gone, and the answer says which."""
+    result = run(models_dir, "remove", "--yes", TINY)
+    assert result.stdout == f"removed {TINY} from {models_dir / 'hf' / 'acme' / 'tiny'}\n"
+    again = run(models_dir, "remove", "--yes", TINY)
+    assert isinstance(again.exception, ModelNotInstalledError)
+
+
+@pytest.mark.parametrize("command", ["list", "pull", "info", "verify", "remove"])
+def test_help_has_examples(command: str) -> None:
+    """Each page shows at least one call, on a line of its own."""
+    result = CliRunner().invoke(models, [command, "--help"])
+    assert f"\n    satsuma models {command}" in result.stdout
+
+
+def test_folder_comes_from_the_settings(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable does what the flag does."""
+    monkeypatch.setenv("SATSUMA_MODELS_DIR", str(models_dir))
+    assert TINY in CliRunner().invoke(models, ["list"]).stdout

