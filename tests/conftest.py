@@ -17,7 +17,7 @@ ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 
 @pytest.fixture(scope="session")
 def all_minilm_files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
-    """all-MiniLM-L6-v2 from its package, with graphs of this session."""  # noqa: D403
+    """all-MiniLM-L6-v2 from its package, with graphs of this session."""
     folder = tmp_path_factory.mktemp("all_minilm")
     try:
         return ModelStore(folder / "models", cache_dir=folder / "cache").resolve(ALL_MINILM)
@@ -27,7 +27,7 @@ def all_minilm_files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
 
 @pytest.fixture(scope="session")
 def all_minilm(all_minilm_files: ModelFiles) -> LoadedModel:
-    """all-MiniLM-L6-v2, loaded."""  # noqa: D403
+    """all-MiniLM-L6-v2, loaded."""
     return load_model(all_minilm_files, load_settings({}, environ={}))
 
 

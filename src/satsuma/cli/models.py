@@ -83,9 +83,14 @@ def pull_models(ids: Sequence[str], models_dir: Path | None) -> None:
       satsuma models pull @hf/sentence-transformers/all-MiniLM-L12-v2
     """  # noqa: D301 - click reads the \b
     store = _store(models_dir)
-    options = PullOptions(hub=Hub(notify=_notify, is_bar_shown=sys.stderr.isatty()))
     for model_id in ids:
-        click.echo(_pulled_line(pull(store, model_id, options)))
+        pull_model(store, model_id)
+
+
+def pull_model(store: ModelStore, model_id: str) -> None:
+    """Pull one model, with a bar on a terminal and a line at the end."""
+    options = PullOptions(hub=Hub(notify=_notify, is_bar_shown=sys.stderr.isatty()))
+    click.echo(_pulled_line(pull(store, model_id, options)))
 
 
 @models.command("info")

@@ -17,11 +17,11 @@ from satsuma.api.server import serve as serve_app
 from satsuma.assembly import assemble
 from satsuma.auth.exposure import check_exposure, open_access
 from satsuma.auth.tokens import TokenStore
+from satsuma.cli.models import pull_model
 from satsuma.cli.options import setting_options
 from satsuma.errors import ModelNotInstalledError, SatsumaError, StoreError
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings, load_settings
-from satsuma.store.fetch import pull
 from satsuma.store.local import ModelStore
 
 _DEFAULT_MODELS = ("@cf/baai/bge-base-en-v1.5", "@hf/sentence-transformers/all-minilm-l6-v2")
@@ -76,7 +76,7 @@ def _fetch_missing(store: ModelStore, settings: Settings) -> dict[str, str]:
             store.resolve(model)
         except ModelNotInstalledError:
             try:
-                pull(store, model)
+                pull_model(store, model)
             except StoreError as error:
                 if settings.model:
                     raise

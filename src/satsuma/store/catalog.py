@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from satsuma.errors import ModelNotFoundError
+from satsuma.errors import ConfigurationError, ModelNotFoundError
 from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource, PublishedVector
 from satsuma.types import Pooling
 
 LOCAL_PREFIX = "@local/"
 HUB_PREFIX = "@hf/"
+CATALOG_FILE = "catalog.toml"
 
 # One path segment: never "." or "..", never hidden, nothing that a file system could misread.
 _SEGMENT = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]{0,95}"
@@ -78,12 +80,35 @@ class Catalog:
 def bundled_catalog() -> Catalog:
     """Read the catalog that comes with satsuma."""
     folder = resources.files(__package__)
-    toml = tomllib.loads(folder.joinpath("catalog.toml").read_text(encoding="utf-8"))
+    toml = tomllib.loads(folder.joinpath(CATALOG_FILE).read_text(encoding="utf-8"))
     vectors = json.loads(folder.joinpath("published_vectors.json").read_text(encoding="utf-8"))
     return Catalog(
         manifests=tuple(parse_manifest(entry) for entry in toml["model"]),
         vectors={model_id: tuple(map(_parse_vector, rows)) for model_id, rows in vectors.items()},
     )
+
+
+def load_catalog(models_dir: Path) -> Catalog:
+    """Read the bundled catalog and the models folder's own, whose entries come first.
+
+    Args:
+        models_dir: may hold a `catalog.toml` of the bundled one's form.
+
+    Raises:
+        ConfigurationError: if that file cannot be read; the message says what is wrong with it.
+    """
+    bundled, path = bundled_catalog(), models_dir / CATALOG_FILE
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
+        own = tuple(parse_manifest(entry) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return bundled
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        message = f"{path} is not a catalog: {error!r}. See docs/models.md for its form."
+        raise ConfigurationError(message) from error
+    replaced = {manifest.id for manifest in own}
+    kept = tuple(manifest for manifest in bundled.manifests if manifest.id not in replaced)
+    return Catalog(manifests=own + kept, vectors=bundled.vectors)
 
 
 def canonical_id(name: str) -> str:

@@ -44,6 +44,9 @@ LAYOUTS = (
 )
 
 
+_POOLINGS = {"pooling_mode_mean_tokens": Pooling.MEAN, "pooling_mode_cls_token": Pooling.CLS}
+
+
 @dataclass(frozen=True, slots=True)
 class FolderFacts:
     """What a folder's own JSON files tell.
@@ -100,7 +103,8 @@ def read_facts(folder: Path) -> FolderFacts:
     """Read what the JSON files of a folder tell of its model.
 
     Raises:
-        UnsupportedModelError: if one of them is not a JSON object.
+        UnsupportedModelError: if one of them is not a JSON object, or asks for a pooling that
+            satsuma does not do.
     """
     config = _read_json(folder / "config.json")
     sentence = _read_json(folder / "sentence_bert_config.json")
@@ -111,7 +115,7 @@ def read_facts(folder: Path) -> FolderFacts:
         model_type=model_type,
         hidden_size=_whole(config.get("hidden_size")),
         max_tokens=_whole(sentence.get("max_seq_length") or positions),
-        pooling=_pooling(_read_json(folder / "1_Pooling" / "config.json")),
+        pooling=_pooling(folder / "1_Pooling" / "config.json"),
     )
 
 
@@ -158,7 +162,16 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _pooling(config: dict[str, Any]) -> Pooling | None:
-    if config.get("pooling_mode_cls_token"):
-        return Pooling.CLS
-    return Pooling.MEAN if config.get("pooling_mode_mean_tokens") else None
+def _pooling(path: Path) -> Pooling | None:
+    """Read sentence-transformers' pooling; what satsuma cannot do is refused, not replaced."""
+    config = _read_json(path)
+    modes = [key for key in config if key.startswith("pooling_mode_") and config[key] is True]
+    if not modes:
+        return None
+    if len(modes) > 1 or modes[0] not in _POOLINGS:
+        message = (
+            f"{path} asks for {' and '.join(modes)}, which satsuma does not do. "
+            f"Supported: {', '.join(_POOLINGS)}."
+        )
+        raise UnsupportedModelError(message)
+    return _POOLINGS[modes[0]]

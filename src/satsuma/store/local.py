@@ -21,7 +21,7 @@ from satsuma.errors import (
     StoreError,
     UnsupportedModelError,
 )
-from satsuma.store.catalog import HUB_PREFIX, LOCAL_PREFIX, Catalog, bundled_catalog
+from satsuma.store.catalog import HUB_PREFIX, LOCAL_PREFIX, Catalog, load_catalog
 from satsuma.store.digest import check_file, check_size, remembered_sha256
 from satsuma.store.locks import model_lock
 from satsuma.store.manifest import WEIGHTS_FILE, FileDigest, ModelFiles, ModelManifest
@@ -66,11 +66,11 @@ class ModelStore:
 
         Args:
             models_dir: holds `cf/author/name`, `hf/organisation/name` and the user's own folders.
-            catalog: the bundled one when None.
+            catalog: the bundled one with the folder's own entries when None.
             cache_dir: for what must be written beside read-only models; the platform's when None.
         """
         self.models_dir = models_dir
-        self.catalog = bundled_catalog() if catalog is None else catalog
+        self.catalog = load_catalog(models_dir) if catalog is None else catalog
         self._cache_dir = cache_dir or platformdirs.user_cache_path("satsuma", appauthor=False)
 
     def list(self) -> tuple[ModelStatus, ...]:

@@ -64,7 +64,8 @@ def expected(item: IntArray) -> FloatArray:
     """Mean-pooled unit vector of the fake encoder's [1, id, position, 0]."""
     states = [[1, token, position, 0] for position, token in enumerate(item)]
     mean = np.mean(states, axis=0)
-    return (mean / np.linalg.norm(mean)).astype(np.float32)
+    unit: FloatArray = (mean / np.linalg.norm(mean)).astype(np.float32)
+    return unit
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from satsuma.errors import ModelNotFoundError
-from satsuma.store.catalog import bundled_catalog, canonical_id, published_vectors
+from satsuma.errors import ConfigurationError, ModelNotFoundError
+from satsuma.store.catalog import bundled_catalog, canonical_id, load_catalog, published_vectors
 from satsuma.types import Pooling
 
 BASE = "@cf/baai/bge-base-en-v1.5"
@@ -107,3 +108,30 @@ def test_published_vectors_follow_aliases() -> None:
     """An alias has the vectors of its model, and an unknown model none."""
     assert published_vectors("hf/baai/bge-base-en-v1.5") == published_vectors(BASE)
     assert published_vectors("@hf/acme/tiny") == ()
+
+
+def test_a_folders_own_catalog_comes_first(tmp_path: Path) -> None:
+    """It adds models, and replaces the bundled entry of the same id."""
+    (tmp_path / "catalog.toml").write_text(
+        """
+        [[model]]
+        id = "@cf/baai/bge-base-en-v1.5"
+        repository = "acme/mine"
+        revision = "1"
+        [[model.file]]
+        path = "config.json"
+        """
+    )
+    catalog = load_catalog(tmp_path)
+    own = catalog.find("@cf/baai/bge-base-en-v1.5")
+    assert own is not None
+    assert own.repository == "acme/mine"
+    assert len(catalog.manifests) == len(bundled_catalog().manifests)
+
+
+@pytest.mark.parametrize("content", ["x", "[model]\nid = 1", "[[model]]\nid = 'a'"])
+def test_a_broken_catalog_is_named(tmp_path: Path, content: str) -> None:
+    """With the page that shows its form."""
+    (tmp_path / "catalog.toml").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"catalog\.toml is not a catalog.*docs/models"):
+        load_catalog(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,15 @@ def test_dangling_links_are_not_files(tmp_path: Path) -> None:
     (tmp_path / "config.json").symlink_to(tmp_path / "gone")
     (tmp_path / "tokenizer.json").touch()
     assert files_of(tmp_path) == ("tokenizer.json",)
+
+
+@pytest.mark.parametrize(
+    "modes", [("pooling_mode_max_tokens",), ("pooling_mode_mean_tokens", "pooling_mode_cls_token")]
+)
+def test_a_pooling_that_cannot_be_done_is_refused(tmp_path: Path, modes: tuple[str, ...]) -> None:
+    """Replacing it by another would give wrong vectors without a word."""
+    path = tmp_path / "1_Pooling" / "config.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(dict.fromkeys(modes, True)))
+    with pytest.raises(UnsupportedModelError, match=modes[0]):
+        read_facts(tmp_path)
