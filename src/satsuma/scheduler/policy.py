@@ -15,8 +15,15 @@ AGEING_TOKENS_PER_S = 1024.0
 # keeps that under a seventh of the work, even where short items ride with long ones.
 MAX_PADDING_RATIO = 2
 
-# Below this, splitting work over lanes costs more than the parallel run saves.
+# One core works well from this many tokens on; with less, splitting costs more than it saves.
+MIN_LANE_TOKENS = 32
+
+# While other lanes are busy there is no hurry to spread work thinly: from here on a microbatch
+# runs at the full rate (docs/log.md).
 MIN_SHARE_TOKENS = 128
+
+# Splitting is not worth it where one lane would get this much more than its even part.
+MAX_IMBALANCE = 1.5
 
 
 def rank(num_tokens: int, arrived_at_s: float) -> float:
@@ -52,20 +59,30 @@ def choose_items(num_tokens: Sequence[int], token_budget: int) -> list[int]:
     return sorted(chosen)
 
 
-def runs_wide(waiting_tokens: int, token_budget: int, num_lanes: int, num_busy: int) -> bool:
+def runs_wide(num_tokens: Sequence[int], num_lanes: int, num_busy: int) -> bool:
     """Decide whether the next microbatch gets every core.
 
-    Little work on an idle machine does: it is done soonest that way. As soon as there is enough
-    for the lanes, one microbatch a core is faster.
+    It does on an idle machine, if what waits is too little or too uneven to keep all lanes busy.
+    Otherwise one microbatch a core is faster.
+
+    Args:
+        num_tokens: tokens of each waiting item, at least one.
+        num_lanes: cores.
+        num_busy: lanes that run something.
     """
-    return num_busy == 0 and (num_lanes == 1 or waiting_tokens * 2 <= token_budget * num_lanes)
+    if num_busy or num_lanes == 1:
+        return num_busy == 0
+    even_part = sum(num_tokens) / num_lanes
+    return even_part < MIN_LANE_TOKENS or max(num_tokens) > MAX_IMBALANCE * even_part
 
 
-def share_budget(waiting_tokens: int, token_budget: int, num_free_lanes: int) -> int:
-    """Split what waits evenly over the free lanes, so that they end together.
+def share_budget(waiting_tokens: int, token_budget: int, num_lanes: int, num_busy: int) -> int:
+    """Leave the other lanes their part of what waits, so that all end together.
+
+    As the queue runs dry, microbatches get smaller: the lane that is free first takes the next.
 
     Returns:
         Tokens for the next microbatch, at most the budget.
     """
-    share = -(-waiting_tokens // num_free_lanes)
-    return min(token_budget, max(share, MIN_SHARE_TOKENS))
+    part = -(-waiting_tokens // num_lanes)
+    return min(token_budget, max(part, MIN_SHARE_TOKENS if num_busy else MIN_LANE_TOKENS))

@@ -117,6 +117,10 @@ class EncoderQueue:
                 item.is_waiting = False  # `take` meets it later, and leaves it out
                 self.num_tokens -= len(item)
 
+    def sizes(self) -> list[int]:
+        """Tokens of each of the first items that wait."""
+        return [len(item) for item in self._window()[0]]
+
     def take(self, token_budget: int) -> list[Item]:
         """Take the next microbatch's items; empty if nothing waits any more."""
         window, num_scanned = self._window()

@@ -15,36 +15,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from concurrent.futures import Future
 
-import numpy as np
-
-from satsuma.engine.pooling import pool
-from satsuma.engine.protocol import Encoder, Microbatch, Width
+from satsuma.engine.protocol import Encoder, Width
 from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
 from satsuma.scheduler.admission import Limits, WaitingRoom, admit
 from satsuma.scheduler.policy import runs_wide, share_budget
 from satsuma.scheduler.queue import EncoderQueue, Item, Outcome, make_ticket
-from satsuma.types import FloatArray, IntArray, Pooling
+from satsuma.scheduler.run import Run, answer, fail
+from satsuma.types import IntArray, Pooling
 
 _LOGGER = logging.getLogger(__name__)
 _MAX_DEATHS = 2  # engine threads that one item may end before it is given up
 _REVIVAL_S = 0.2  # pause before a dead lane starts anew, so that a crash loop stays cool
-
-
-@dataclass(slots=True)
-class _Run:
-    """A microbatch on a lane."""
-
-    queue: EncoderQueue
-    items: list[Item]
-    width: Width
-    started_at_s: float
-
-    @property
-    def num_tokens(self) -> int:
-        return sum(len(item) for item in self.items)
 
 
 class Scheduler:
@@ -72,7 +55,7 @@ class Scheduler:
         self._clock = clock
         self._changed = threading.Condition()
         self._queues: dict[int, EncoderQueue] = {}
-        self._runs: dict[int, _Run] = {}  # by lane
+        self._runs: dict[int, Run] = {}  # by lane
         self._alive: set[int] = set()
         self._is_closed = False
         self._lane_numbers = itertools.count()
@@ -148,7 +131,7 @@ class Scheduler:
             waiting = [item for queue in self._queues.values() for item in queue.take_all()]
             self._changed.notify_all()
             for item in waiting:
-                _fail(item, ShuttingDownError("The server is stopping."))
+                fail(item, ShuttingDownError("The server is stopping."))
             self._changed.wait_for(lambda: not self._alive)
 
     # --- admission ----------------------------------------------------------------------------
@@ -201,17 +184,14 @@ class Scheduler:
                 timer.daemon = True
                 timer.start()
 
-    def _take(self, lane: int) -> _Run | None:
+    def _take(self, lane: int) -> Run | None:
         """Wait for work and take it; None when the scheduler is closed."""
         with self._changed:
-            while True:
-                self._changed.wait_for(self._may_take)
-                if self._is_closed:
-                    return None
-                run = self._next_run()
-                if run is not None:
-                    self._runs[lane] = run
-                    return run
+            self._changed.wait_for(self._may_take)
+            if self._is_closed:
+                return None
+            self._runs[lane] = self._next_run()
+            return self._runs[lane]
 
     def _may_take(self) -> bool:
         is_wide = any(run.width is Width.ALL_CORES for run in self._runs.values())
@@ -219,21 +199,20 @@ class Scheduler:
             not is_wide and any(queue.num_tokens for queue in self._queues.values())
         )
 
-    def _next_run(self) -> _Run | None:
+    def _next_run(self) -> Run:
         """Choose the queue whose head ranks first, how wide to run, and the items."""
         queue = min(self._queues.values(), key=lambda queue: queue.first_rank)
-        waiting = sum(queue.num_tokens for queue in self._queues.values())
-        num_busy = len(self._runs)
-        is_wide = runs_wide(waiting, self._token_budget, self._num_lanes, num_busy)
-        free_lanes = 1 if is_wide else max(1, self._num_lanes - num_busy)
-        items = queue.take(share_budget(waiting, self._token_budget, free_lanes))
-        width = Width.ALL_CORES if is_wide else Width.ONE_CORE
-        return _Run(queue, items, width, self._clock()) if items else None
+        waiting, num_busy = sum(q.num_tokens for q in self._queues.values()), len(self._runs)
+        if runs_wide(queue.sizes(), self._num_lanes, num_busy):
+            items = queue.take(self._token_budget)
+            return Run(queue, items, Width.ALL_CORES, self._clock())
+        share = share_budget(waiting, self._token_budget, self._num_lanes, num_busy)
+        return Run(queue, queue.take(share), Width.ONE_CORE, self._clock())
 
-    def _execute(self, lane: int, run: _Run) -> None:
+    def _execute(self, lane: int, run: Run) -> None:
         """Run a microbatch and answer its items; an engine error singles them out."""
         try:
-            vectors = _embed(run)  # (B, H)
+            vectors = run.embed()  # (B, H)
         except Exception as error:  # noqa: BLE001  whatever it is, only its culprit may get it
             self._finish(lane, run)
             self._isolate(run, error)
@@ -241,9 +220,9 @@ class Scheduler:
         self._finish(lane, run)
         ended_at_s = self._clock()
         for item, vector in zip(run.items, vectors, strict=True):
-            _answer(item, vector, run.started_at_s, ended_at_s)
+            answer(item, vector, run.started_at_s, ended_at_s)
 
-    def _finish(self, lane: int, run: _Run) -> None:
+    def _finish(self, lane: int, run: Run) -> None:
         """Free the lane and learn the engine's rate."""
         with self._changed:
             duration_s = self._clock() - run.started_at_s
@@ -252,16 +231,16 @@ class Scheduler:
             del self._runs[lane]
             self._changed.notify_all()
 
-    def _isolate(self, run: _Run, error: Exception) -> None:
+    def _isolate(self, run: Run, error: Exception) -> None:
         """Give the error to a lone item; let several run again, each alone."""
         if len(run.items) == 1:
             is_ours = isinstance(error, EngineError)
-            _fail(run.items[0], error if is_ours else EngineError(f"The engine failed: {error}"))
+            fail(run.items[0], error if is_ours else EngineError(f"The engine failed: {error}"))
             return
         _LOGGER.warning("a microbatch of %d items failed; trying each alone", len(run.items))
         self._queue_again(run)
 
-    def _queue_again(self, run: _Run) -> None:
+    def _queue_again(self, run: Run) -> None:
         with self._changed:
             for item in run.items:
                 item.is_suspect = True
@@ -279,55 +258,9 @@ class Scheduler:
         for item in run.items:
             item.num_deaths += 1
             if item.num_deaths >= _MAX_DEATHS:
-                _fail(item, EngineDiedError("The engine thread died on this text, twice."))
+                fail(item, EngineDiedError("The engine thread died on this text, twice."))
         run.items = [item for item in run.items if item.num_deaths < _MAX_DEATHS]
         self._queue_again(run)
-
-
-def _embed(run: _Run) -> FloatArray:
-    """Encode and pool a microbatch: (B, H) float32.
-
-    Raises:
-        EngineError: if the encoder fails, or returns other rows than it was asked for, or
-            values that are not finite.
-    """
-    microbatch = Microbatch.pack([item.token_ids for item in run.items])
-    hidden_states = run.queue.encoder.encode(microbatch, run.width)  # (T, H)
-    if len(hidden_states) != len(microbatch.token_ids):
-        raise EngineError(f"{len(hidden_states)} rows for {len(microbatch.token_ids)} tokens.")
-    vectors = pool(hidden_states, microbatch.lengths, [item.pooling for item in run.items])
-    if not np.isfinite(vectors).all():
-        raise EngineError("The engine returned values that are not finite.")
-    return vectors
-
-
-def _answer(item: Item, vector: FloatArray, started_at_s: float, ended_at_s: float) -> None:
-    """Put an item's vector into its request's answer, and send that when it is whole."""
-    ticket = item.ticket
-    ticket.vectors[item.row] = vector
-    with ticket.lock:
-        ticket.queue_s = max(ticket.queue_s, started_at_s - ticket.submitted_at_s)
-        ticket.inference_s = max(ticket.inference_s, ended_at_s - started_at_s)
-        ticket.num_pending -= 1
-        is_whole = ticket.num_pending == 0
-    if is_whole:
-        outcome = Outcome(ticket.vectors, ticket.queue_s, ticket.inference_s)
-        _settle(ticket.future, outcome)
-
-
-def _settle(future: Future[Outcome], outcome: Outcome) -> None:
-    try:
-        future.set_result(outcome)
-    except InvalidStateError:  # the client went away
-        _LOGGER.debug("nobody waits for this answer any more")
-
-
-def _fail(item: Item, error: Exception) -> None:
-    """Fail an item's whole request, unless it is over already."""
-    try:
-        item.ticket.future.set_exception(error)
-    except InvalidStateError:  # the client went away, or another item failed first
-        _LOGGER.debug("nobody waits for this error: %s", error)
 
 
 def _seconds(num_tokens: int, rate_tokens_per_s: float) -> float:

@@ -103,7 +103,7 @@ def load_catalog(models_dir: Path) -> Catalog:
         own = tuple(parse_manifest(entry) for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return bundled
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         message = f"{path} is not a catalog: {error!r}. See docs/models.md for its form."
         raise ConfigurationError(message) from error
     replaced = {manifest.id for manifest in own}

@@ -89,27 +89,37 @@ def test_nothing_starves_under_a_stream_of_short_texts(arrivals: list[tuple[int,
     assert all(at_s <= 512 / AGEING_TOKENS_PER_S for r, at_s in ranks if r < long_rank)
 
 
-def test_little_work_on_an_idle_machine_gets_every_core() -> None:
-    """One short query runs wide; enough for all lanes, or a busy lane, does not."""
-    assert runs_wide(10, 512, num_lanes=2, num_busy=0)
-    assert runs_wide(512, 512, num_lanes=2, num_busy=0)
-    assert not runs_wide(513, 512, num_lanes=2, num_busy=0)
-    assert not runs_wide(10, 512, num_lanes=2, num_busy=1)
+def test_what_cannot_fill_the_lanes_gets_every_core() -> None:
+    """On an idle machine: a lone text, a few short ones, or one that outweighs the rest."""
+    assert runs_wide([10], num_lanes=2, num_busy=0)
+    assert runs_wide([400], num_lanes=2, num_busy=0)
+    assert runs_wide([11, 11, 11], num_lanes=2, num_busy=0)
+    assert runs_wide([500, 10], num_lanes=2, num_busy=0)
+
+
+def test_what_can_fill_the_lanes_is_split() -> None:
+    """Enough for each lane, and even enough; or another lane is busy already."""
+    assert not runs_wide([10] * 16, num_lanes=2, num_busy=0)
+    assert not runs_wide([300, 300], num_lanes=2, num_busy=0)
+    assert not runs_wide([10], num_lanes=2, num_busy=1)
 
 
 def test_a_single_lane_is_always_wide() -> None:
     """With one core there is nothing to divide."""
-    assert runs_wide(10_000, 512, num_lanes=1, num_busy=0)
+    assert runs_wide([10_000], num_lanes=1, num_busy=0)
 
 
-@given(st.integers(1, 100_000), budgets, st.integers(1, 64))
-def test_a_share_never_exceeds_the_budget(waiting: int, budget: int, lanes: int) -> None:
-    """Shares split what waits, within the budget."""
-    share = share_budget(waiting, budget, lanes)
+@given(st.integers(1, 100_000), budgets, st.integers(1, 64), st.integers(0, 63))
+def test_a_share_never_exceeds_the_budget(waiting: int, budget: int, lanes: int, busy: int) -> None:
+    """Shares leave the others their part, within the budget."""
+    share = share_budget(waiting, budget, lanes, busy)
     assert 0 < share <= budget
     assert share * lanes >= min(waiting, budget)
 
 
 def test_shares_are_even() -> None:
-    """Two free lanes get half of what waits each."""
-    assert share_budget(600, 512, 2) == 300
+    """Two idle lanes get half of what waits each; the end of a queue is cut smaller."""
+    assert share_budget(160, 512, num_lanes=2, num_busy=0) == 80
+    assert share_budget(600, 512, num_lanes=2, num_busy=0) == 300
+    assert share_budget(600, 512, num_lanes=2, num_busy=1) == 300
+    assert share_budget(100, 512, num_lanes=2, num_busy=1) == 128

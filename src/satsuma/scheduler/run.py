@@ -1,0 +1,76 @@
+"""One microbatch on a lane: from its items to their answers.
+
+Knows no lanes and no locks but each ticket's own; `scheduler.py` decides what runs where.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import InvalidStateError
+from dataclasses import dataclass
+
+import numpy as np
+
+from satsuma.engine.pooling import pool
+from satsuma.engine.protocol import Microbatch, Width
+from satsuma.errors import EngineError
+from satsuma.scheduler.queue import EncoderQueue, Item, Outcome
+from satsuma.types import FloatArray
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Run:
+    """A microbatch that a lane has taken."""
+
+    queue: EncoderQueue
+    items: list[Item]
+    width: Width
+    started_at_s: float
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all items."""
+        return sum(len(item) for item in self.items)
+
+    def embed(self) -> FloatArray:
+        """Encode and pool: (B, H) float32 of unit length.
+
+        Raises:
+            EngineError: if the encoder fails, or returns other rows than it was asked for, or
+                values that are not finite.
+        """
+        microbatch = Microbatch.pack([item.token_ids for item in self.items])
+        hidden_states = self.queue.encoder.encode(microbatch, self.width)  # (T, H)
+        if len(hidden_states) != len(microbatch.token_ids):
+            raise EngineError(f"{len(hidden_states)} rows for {len(microbatch.token_ids)} tokens.")
+        vectors = pool(hidden_states, microbatch.lengths, [item.pooling for item in self.items])
+        if not np.isfinite(vectors).all():
+            raise EngineError("The engine returned values that are not finite.")
+        return vectors
+
+
+def answer(item: Item, vector: FloatArray, started_at_s: float, ended_at_s: float) -> None:
+    """Put an item's vector into its request's answer, and send that when it is whole."""
+    ticket = item.ticket
+    ticket.vectors[item.row] = vector
+    with ticket.lock:
+        ticket.queue_s = max(ticket.queue_s, started_at_s - ticket.submitted_at_s)
+        ticket.inference_s = max(ticket.inference_s, ended_at_s - started_at_s)
+        ticket.num_pending -= 1
+        is_whole = ticket.num_pending == 0
+    if is_whole:
+        outcome = Outcome(ticket.vectors, ticket.queue_s, ticket.inference_s)
+        try:
+            ticket.future.set_result(outcome)
+        except InvalidStateError:  # the client went away
+            _LOGGER.debug("nobody waits for this answer any more")
+
+
+def fail(item: Item, error: Exception) -> None:
+    """Fail an item's whole request, unless it is over already."""
+    try:
+        item.ticket.future.set_exception(error)
+    except InvalidStateError:  # the client went away, or another item failed first
+        _LOGGER.debug("nobody waits for this error: %s", error)
