@@ -41,32 +41,45 @@ def cache_key(
     return f"{weights_sha256[:12]}-v{graph_version}-{precision}-{digest}"
 
 
-def open_graph(graphs_dir: Path, key: str, build: Build) -> Path:
+def open_graph(graphs_dir: Path, key: str, build: Build, needed_bytes: int = 0) -> Path:
     """Return the packed graph of this key, building it first where it is missing or damaged.
 
     Args:
         graphs_dir: holds the entries; made if missing.
         key: from `cache_key`.
         build: fills an empty folder with `PACKED_NAME` and whatever it refers to.
+        needed_bytes: what a build takes at most, while it runs.
 
     Raises:
-        DiskFullError: if the graph does not fit beside the weights.
+        DiskFullError: if there is no room for a build.
     """
     entry = graphs_dir / key
     if not _is_whole(entry):
         graphs_dir.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(graphs_dir / f"{key}.lock"):
             if not _is_whole(entry):  # another process may have built it meanwhile
+                _check_room(entry, needed_bytes)
                 _build_entry(entry, build)
     return entry / PACKED_NAME
+
+
+def _check_room(entry: Path, needed_bytes: int) -> None:
+    """Refuse before the build: the runtime itself does not report a full disk clearly."""
+    free_bytes = shutil.disk_usage(entry.parent).free
+    if free_bytes < needed_bytes:
+        raise DiskFullError(
+            f"Packing the weights for this machine needs {needed_bytes // 10**6} MB for a moment, "
+            f"and {entry.parent} has {free_bytes // 10**6} MB free. Make room there."
+        )
 
 
 def _build_entry(entry: Path, build: Build) -> None:
     _LOGGER.info("packing the weights for this machine (once): %s", entry)
     shutil.rmtree(entry, ignore_errors=True)
-    for stale in entry.parent.glob(".building-*"):  # a killed build's; this process has the lock
+    prefix = f".building-{entry.name}-"
+    for stale in entry.parent.glob(prefix + "*"):  # a killed build's: this process has the lock
         shutil.rmtree(stale, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
+    staging = Path(tempfile.mkdtemp(prefix=prefix, dir=entry.parent))
     try:
         build(staging)
         staging.chmod(0o755)  # mkdtemp's 0700 would hide it from a server of another user

@@ -22,9 +22,10 @@ from satsuma.engine.tokenizer import Tokenizer
 from satsuma.engine.weights import Weights
 from satsuma.errors import EngineError, UnsupportedModelError
 from satsuma.settings import Settings
-from satsuma.store.manifest import ModelFiles, PublishedVector
+from satsuma.store.manifest import WEIGHTS_FILE, ModelFiles, PublishedVector
 from satsuma.types import FloatArray, Pooling, Precision
 
+_BUILD_COPIES = 3  # the source graph's weights, and the packed file's, unpacked and packed
 _WARM_UP_TEXT = "the quick brown fox jumps over the lazy dog " * 14  # 128 tokens
 
 __all__ = ["FakeEncoder", "LoadedModel", "load_model"]
@@ -113,13 +114,14 @@ def _load_encoder(files: ModelFiles, config: EncoderConfig, settings: Settings) 
         precision=settings.precision,
         instruction_sets=instruction_sets(),
     )
+    weights_bytes = (files.folder / WEIGHTS_FILE).stat().st_size
     build = partial(_build_packed, files.folder, config, settings.precision)
-    packed = open_graph(files.graphs_dir, key, build)
+    packed = open_graph(files.graphs_dir, key, build, weights_bytes * _BUILD_COPIES)
     return onnx.OnnxEncoder(
         packed,
         hidden_size=config.hidden_size,
         threads=count_threads(settings),
-        memory_bytes=(files.folder / "model.safetensors").stat().st_size,
+        memory_bytes=weights_bytes,
     )
 
 
@@ -127,7 +129,7 @@ def _build_packed(folder: Path, config: EncoderConfig, precision: Precision, tar
     """Write the packed graph of a model's folder into an empty target folder."""
     if precision is not Precision.FP32:
         raise EngineError(f"Precision {precision} has no graph.")
-    weights = Weights(folder / "model.safetensors")
+    weights = Weights(folder / WEIGHTS_FILE)
     roles = find_roles(config, weights.headers)
     source = graph.write_graph(config, roles, weights.read, target)
     onnx.pack_weights(source, target / PACKED_NAME)

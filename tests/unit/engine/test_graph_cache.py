@@ -70,10 +70,20 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_build_is_cleaned_up(tmp_path: Path) -> None:
-    """Its staging folder goes when the next one builds."""
-    (tmp_path / ".building-old").mkdir()
+    """Its staging folder goes when the next one of its key builds; another key's stays."""
+    for name in (".building-key-1", ".building-other-1"):
+        (tmp_path / name).mkdir()
     open_graph(tmp_path, "key", Builder())
-    assert not (tmp_path / ".building-old").exists()
+    assert not (tmp_path / ".building-key-1").exists()
+    assert (tmp_path / ".building-other-1").exists()
+
+
+def test_a_build_that_cannot_fit_is_not_begun(tmp_path: Path) -> None:
+    """The message says what is needed and what is free."""
+    build = Builder()
+    with pytest.raises(DiskFullError, match=r"needs 1000000000 MB .* MB free"):
+        open_graph(tmp_path, "key", build, needed_bytes=10**15)
+    assert build.num_builds == 0
 
 
 def test_two_at_once_build_once(tmp_path: Path) -> None:
