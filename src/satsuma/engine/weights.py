@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes  # noqa: F401  teaches numpy bfloat16, in which some checkpoints are
 import numpy as np
 import safetensors
 
