@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
 from satsuma.assembly import assemble
-from satsuma.errors import ConfigurationError, InvalidInputError, SatsumaError
+from satsuma.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    RemoteError,
+    ShuttingDownError,
+)
 from satsuma.settings import load_settings
 from satsuma.types import EmbedRequest, EmbedResult, Pooling
 
-_T = TypeVar("_T")
 _REMOTE_TIMEOUT_S = 600.0
+_CLOSE_S = 30.0  # for the microbatches that run
 _NO_DEADLINE_S = 1e9  # in process the caller waits as long as the texts need
-
-
-class RemoteError(SatsumaError):
-    """A server refused a call.
-
-    Attributes:
-        status: HTTP status.
-        error_code: the numeric code of the first error, such as 5007; 0 if there is none.
-    """
-
-    code = "remote"
-
-    def __init__(self, status: int, error_code: int, message: str) -> None:
-        """Keep what the server said."""
-        super().__init__(f"{error_code}: {message}" if error_code else message)
-        self.status = status
-        self.error_code = error_code
 
 
 class Ai:
@@ -86,6 +79,8 @@ class Ai:
             if any(value is not None for value in local.values()):
                 raise ConfigurationError(f"{', '.join(local)} do not go with base_url.")
             self._runner = _RemoteRunner(base_url, account_id or "local", token)
+        weakref.finalize(self, _close_later, self._runner).atexit = False
+        _RUNNERS.add(self._runner)
 
     def run(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Embed texts.
@@ -123,27 +118,51 @@ class _LocalRunner:
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
         settings = load_settings({**flags, "deadline_s": _NO_DEADLINE_S})
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._service = assemble(settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="satsuma-ai", daemon=True
         )
         self._thread.start()
-        self._service = assemble(settings)
 
     def run(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         request = _parse(model, inputs)
-        return _to_mapping(self._call(self._service.embed(request)))
+        future = self._submit(request)
+        try:
+            return _to_mapping(future.result())
+        except CancelledError as error:
+            raise ShuttingDownError("This Ai was closed meanwhile.") from error
+        finally:
+            future.cancel()  # after Ctrl-C, say: nobody waits for it any more
+
+    def _submit(self, request: EmbedRequest) -> Future[EmbedResult]:
+        if self._pid != os.getpid():  # its threads stayed behind
+            raise ConfigurationError("This Ai was made before a fork; make one in each process.")
+        with self._lock:
+            if self._is_closed:
+                raise ShuttingDownError("This Ai is closed.")
+            return asyncio.run_coroutine_threadsafe(self._service.embed(request), self._loop)
 
     def close(self) -> None:
-        if self._loop.is_closed():
+        with self._lock:
+            was_closed, self._is_closed = self._is_closed, True
+        if was_closed or self._pid != os.getpid():
             return
-        self._call(self._service.close())
+        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def _call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+    async def _shut_down(self) -> None:
+        """Give waiting calls up, let the running microbatches end, and unload."""
+        await self._service.close(_CLOSE_S)
+        calls = asyncio.all_tasks() - {asyncio.current_task()}
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 class _RemoteRunner:
@@ -151,38 +170,78 @@ class _RemoteRunner:
 
     def __init__(self, base_url: str, account_id: str, token: str | None) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        account = quote(account_id, safe="")
         self._client = httpx.Client(
-            base_url=f"{base_url.rstrip('/')}/client/v4/accounts/{account_id}/ai/run",
+            base_url=f"{base_url.rstrip('/')}/client/v4/accounts/{account}/ai/run",
             headers=headers,
             timeout=_REMOTE_TIMEOUT_S,
         )
 
     def run(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        response = self._client.post(f"/{model}", json=dict(inputs))
         try:
-            body = response.json()
-            if response.is_success:
-                result: dict[str, Any] = body["result"]
-                return result
-            error = body["errors"][0]
-            raise RemoteError(response.status_code, error["code"], error["message"])
-        except (ValueError, LookupError, TypeError) as error:
-            text = f"HTTP {response.status_code}: {response.text[:200]}"
-            raise RemoteError(response.status_code, 0, text) from error
+            response = self._client.post(f"/{quote(model, safe='@/')}", json=dict(inputs))
+        except httpx.HTTPError as error:
+            message = f"No answer from {self._client.base_url}: {error or type(error).__name__}"
+            raise RemoteError(message, status=0) from error
+        return _read_answer(response)
 
     def close(self) -> None:
         self._client.close()
 
 
+def _read_answer(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+        if response.is_success:
+            result: dict[str, Any] = body["result"]
+            return result
+        code, message = body["errors"][0]["code"], body["errors"][0]["message"]
+    except (ValueError, LookupError, TypeError) as error:
+        text = f"HTTP {response.status_code}: {response.text[:200]}"
+        raise RemoteError(text, status=response.status_code) from error
+    raise RemoteError(message, status=response.status_code, error_code=code)
+
+
+_RUNNERS: weakref.WeakSet[_LocalRunner | _RemoteRunner] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the engine's threads first: the interpreter would end them inside native code."""
+    for runner in list(_RUNNERS):
+        runner.close()
+
+
+def _close_later(runner: _LocalRunner | _RemoteRunner) -> None:
+    """Close the runner of an Ai that nobody holds any more.
+
+    In a thread of its own: garbage is collected in any thread, the runner's among them.
+    """
+    threading.Thread(target=runner.close, daemon=True).start()
+
+
 def _parse(model: str, inputs: Mapping[str, Any]) -> EmbedRequest:
+    if not isinstance(inputs, Mapping):
+        raise InvalidInputError("inputs must be a mapping with `text`.")
     text = inputs.get("text")
     texts = [text] if isinstance(text, str) else text
-    if not isinstance(texts, Sequence) or not all(isinstance(one, str) for one in texts):
+    if not isinstance(texts, Sequence) or not all(map(_is_text, texts)):
         raise InvalidInputError("inputs must have `text`, a string or a list of strings.")
     pooling = inputs.get("pooling")
-    if pooling is not None and pooling not in set(Pooling):
+    if pooling is not None and pooling not in list(Pooling):
         raise InvalidInputError(f"pooling {pooling!r} is not one of {', '.join(Pooling)}.")
     return EmbedRequest(model, tuple(texts), None if pooling is None else Pooling(pooling))
+
+
+def _is_text(value: object) -> bool:
+    """Tell a string that can be written as UTF-8: half of a surrogate pair cannot."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _to_mapping(result: EmbedResult) -> dict[str, Any]:

@@ -23,7 +23,8 @@
     +-- DeadlineExceededError         not done within the request's deadline
     +-- ShuttingDownError             the server is stopping and takes no new work
     +-- EngineError                   the runtime failed on this item
-        +-- EngineDiedError           an engine thread ended while it held this item
+    |   +-- EngineDiedError           an engine thread ended while it held this item
+    +-- RemoteError                   a server refused a call of `Ai(base_url=...)`
 
 Each class has a stable string `code`. Nothing here knows HTTP: `api/errors.py` has the one
 table that maps these classes to statuses and numeric codes.
@@ -185,3 +186,20 @@ class EngineDiedError(EngineError):
     """The engine thread that held this item ended; a new one has been started."""
 
     code = "engine_died"
+
+
+class RemoteError(SatsumaError):
+    """A server refused a call, or could not be reached.
+
+    Attributes:
+        status: HTTP status; 0 if there was no answer.
+        error_code: the numeric code of the first error, such as 5007; 0 if there is none.
+    """
+
+    code = "remote"
+
+    def __init__(self, message: str, *, status: int, error_code: int = 0) -> None:
+        """Keep what the server said."""
+        super().__init__(f"{error_code}: {message}" if error_code else message)
+        self.status = status
+        self.error_code = error_code

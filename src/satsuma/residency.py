@@ -10,9 +10,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
+from satsuma.errors import ShuttingDownError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,8 +26,18 @@ class _Resident:
     """A model in memory."""
 
     model: LoadedModel
-    num_users: int = 0
+    num_users: int
     last_used_s: float = 0.0
+    is_leaving: bool = False  # takes no new users: another model waits for its place
+
+
+@dataclass(slots=True)
+class _Load:
+    """A model on its way into memory, and how many callers wait for it."""
+
+    num_waiting: int = 0
+    resident: _Resident | None = None
+    task: asyncio.Task[_Resident] = field(init=False)
 
 
 class Residency:
@@ -51,9 +63,10 @@ class Residency:
         self._unload = unload
         self._memory_budget_bytes = memory_budget_bytes
         self._residents: dict[str, _Resident] = {}
-        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._loads: dict[str, _Load] = {}
         self._room_lock = asyncio.Lock()
         self._released = asyncio.Event()
+        self._is_closed = False
 
     @property
     def loaded_ids(self) -> tuple[str, ...]:
@@ -70,48 +83,85 @@ class Residency:
         Raises:
             ModelError: whatever keeps it from loading.
         """
-        while (resident := self._residents.get(model_id)) is None:
-            await self._ensure(model_id)
-        resident.num_users += 1
+        resident = self._residents.get(model_id)
+        if resident is None or resident.is_leaving:
+            resident = await self._wait_for_load(model_id)
+        else:
+            resident.num_users += 1
         try:
             yield resident.model
         finally:
-            resident.num_users -= 1
-            resident.last_used_s = time.monotonic()
-            self._released.set()
+            self._release(resident)
 
-    def close(self) -> None:
-        """Unload everything."""
+    async def close(self) -> None:
+        """Unload everything, and whatever is being loaded as soon as it is."""
+        self._is_closed = True
+        loads = list(self._loads.values())
+        await asyncio.gather(*(load.task for load in loads), return_exceptions=True)
         for model_id in self.loaded_ids:
             self._drop(model_id)
 
-    async def _ensure(self, model_id: str) -> None:
-        """Load once, however many ask; a caller that goes away does not stop the load."""
-        task = self._loading.get(model_id)
-        if task is None:
-            task = asyncio.create_task(self._load_into_room(model_id))
-            self._loading[model_id] = task
-            task.add_done_callback(lambda _: self._loading.pop(model_id))
-        await asyncio.shield(task)
+    async def _wait_for_load(self, model_id: str) -> _Resident:
+        """Load once, however many ask; a caller that goes away does not stop the load.
 
-    async def _load_into_room(self, model_id: str) -> None:
-        async with self._room_lock:  # one load at a time, so that the budget holds
-            needed_bytes = await asyncio.to_thread(self._measure, model_id)
-            await self._make_room(needed_bytes)
-            started_at_s = time.monotonic()
-            model = await asyncio.to_thread(self._load, model_id)
-            _LOGGER.info("loaded %s in %.1f s", model_id, time.monotonic() - started_at_s)
-            self._residents[model_id] = _Resident(model, last_used_s=time.monotonic())
+        Whoever waits counts as a user from the moment at which the model is there, so that it
+        cannot be dropped before it was of any use.
+        """
+        if self._is_closed:
+            raise ShuttingDownError("The server is stopping.")
+        load = self._loads.get(model_id) or self._start_load(model_id)
+        load.num_waiting += 1
+        try:
+            return await asyncio.shield(load.task)
+        except BaseException:
+            if load.resident is None:
+                load.num_waiting -= 1
+            else:
+                self._release(load.resident)
+            raise
+
+    def _start_load(self, model_id: str) -> _Load:
+        load = self._loads[model_id] = _Load()
+        load.task = asyncio.create_task(self._load_into_room(model_id, load))
+        load.task.add_done_callback(_note_failure)
+        return load
+
+    async def _load_into_room(self, model_id: str, load: _Load) -> _Resident:
+        try:
+            # Before the lock, so that a model that is not here fails at once.
+            needed_bytes = await run_in_background(lambda: self._measure(model_id))
+            async with self._room_lock:  # one load at a time, so that the budget holds
+                await self._make_room(needed_bytes)
+                started_at_s = time.monotonic()
+                model = await run_in_background(lambda: self._load(model_id))
+                _LOGGER.info("loaded %s in %.1f s", model_id, time.monotonic() - started_at_s)
+                load.resident = _Resident(model, num_users=load.num_waiting)
+                self._residents[model_id] = load.resident
+                return load.resident
+        finally:
+            del self._loads[model_id]
+
+    def _release(self, resident: _Resident) -> None:
+        resident.num_users -= 1
+        resident.last_used_s = time.monotonic()
+        self._released.set()
 
     async def _make_room(self, needed_bytes: int) -> None:
-        """Drop idle models, least recently used first; wait for a busy one if there is no other."""
+        """Drop models, least recently used first; a busy one finishes, and takes no new users."""
         while self._residents and self._used_bytes() + needed_bytes > self._memory_budget_bytes:
-            idle = [id_ for id_, resident in self._residents.items() if resident.num_users == 0]
-            if idle:
-                self._drop(min(idle, key=lambda id_: self._residents[id_].last_used_s))
-            else:
+            victim = min(
+                self._residents,
+                key=lambda id_: (self._residents[id_].num_users > 0, self._last_used_s(id_)),
+            )
+            resident = self._residents[victim]
+            resident.is_leaving = True
+            while resident.num_users:
                 self._released.clear()
                 await self._released.wait()
+            self._drop(victim)
+
+    def _last_used_s(self, model_id: str) -> float:
+        return self._residents[model_id].last_used_s
 
     def _used_bytes(self) -> int:
         return sum(resident.model.encoder.memory_bytes for resident in self._residents.values())
@@ -121,3 +171,9 @@ class Residency:
         resident = self._residents.pop(model_id)
         self._unload(resident.model)
         resident.model.encoder.close()
+
+
+def _note_failure(task: asyncio.Task[_Resident]) -> None:
+    """Log a failed load once, also when nobody waits for it any more."""
+    if not task.cancelled() and task.exception() is not None:
+        _LOGGER.warning("a model could not be loaded: %s", task.exception())

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
 from satsuma.errors import DeadlineExceededError, InvalidInputError, ModelNotFoundError
 from satsuma.residency import Residency
@@ -20,6 +21,8 @@ from satsuma.scheduler.scheduler import Scheduler
 from satsuma.store.catalog import Catalog
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult, FloatArray, Pooling, Timings, Tokens, Usage
+
+_CHARACTERS_PER_TOKEN = 4  # of ordinary English
 
 # Up to here tokenising takes less time than handing it to another thread and back.
 _INLINE_CHARACTERS = 2_000
@@ -105,16 +108,29 @@ class EmbeddingService:
         async with self._residency.use(self.manifest(model).id):
             pass
 
-    async def close(self) -> None:
-        """Stop the lanes and unload the models; running microbatches are finished."""
-        await asyncio.to_thread(self._scheduler.close)
-        self._residency.close()
+    async def close(self, timeout_s: float | None = None) -> bool:
+        """Stop the lanes and unload the models; running work is finished, what waits is refused.
+
+        Args:
+            timeout_s: how long to wait for running work; None waits as long as it takes.
+
+        Returns:
+            Whether everything has ended; if not, threads are still in the engine's hands.
+        """
         self._tokenisers.shutdown(wait=False)
+        has_ended = await run_in_background(lambda: self._scheduler.close(timeout_s))
+        try:
+            async with asyncio.timeout(timeout_s if has_ended else 0.0):
+                await self._residency.close()
+        except TimeoutError:
+            return False
+        return has_ended
 
     async def _embed(self, request: EmbedRequest) -> EmbedResult:
         async with self._residency.use(self.manifest(request.model).id) as model:
             started_at_s = time.perf_counter()
-            tokens = await self._tokenize(model, request.texts)
+            with self._scheduler.reserve(model.encoder, _guess_tokens(model, request.texts)):
+                tokens = await self._tokenize(model, request.texts)
             tokenise_s = time.perf_counter() - started_at_s
             pooling = request.pooling or model.pooling
             future = self._scheduler.submit(model.encoder, [one.ids for one in tokens], pooling)
@@ -127,6 +143,12 @@ class EmbeddingService:
             return model.tokenizer.tokenize(texts)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._tokenisers, model.tokenizer.tokenize, texts)
+
+
+def _guess_tokens(model: LoadedModel, texts: Sequence[str]) -> int:
+    """About how many tokens the texts have, told by their lengths alone."""
+    most = model.tokenizer.max_tokens
+    return sum(min(most, 2 + len(text) // _CHARACTERS_PER_TOKEN) for text in texts)
 
 
 def _assemble(

@@ -40,17 +40,24 @@ class Bench:
         self.encoders: dict[str, FakeEncoder] = {}
         self.loads: list[str] = []
         self.unloads: list[str] = []
+        self.missing: dict[str, SatsumaError] = {}
         self.failing: dict[str, SatsumaError] = {}
         self.scheduler = Scheduler(num_lanes=2, token_budget=64, limits=Limits(deadline_s, 0))
         self.residency = Residency(
             load=self.load,
-            measure=lambda _: 1000,
+            measure=self.measure,
             unload=lambda model: self.unloads.append(model.id),
             memory_budget_bytes=budget_bytes,
         )
         self.service = EmbeddingService(
             bundled_catalog(), self.residency, self.scheduler, deadline_s
         )
+
+    def measure(self, model_id: str) -> int:
+        """Tell a size, unless the model is not here."""
+        if model_id in self.missing:
+            raise self.missing[model_id]
+        return 1000
 
     def load(self, model_id: str) -> LoadedModel:
         """Load slowly enough for others to ask meanwhile."""
@@ -168,6 +175,50 @@ async def test_a_model_in_use_is_not_unloaded(make_bench: MakeBench) -> None:
     )
     np.testing.assert_array_equal(first.vectors, second.vectors)
     assert bench.unloads == ["@local/a"]
+
+
+async def test_a_newcomer_is_served_under_steady_traffic_of_another_model(
+    make_bench: MakeBench,
+) -> None:
+    """A model that is never idle finishes what it has, and lets the other in."""
+    bench = make_bench(budget_bytes=1000)
+    bench.encoders["@local/a"] = FakeEncoder(delay_s=0.01)
+    is_over = asyncio.Event()
+
+    async def client() -> None:
+        while not is_over.is_set():
+            await bench.service.embed(ask("x"))
+
+    clients = [asyncio.create_task(client()) for _ in range(4)]
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(5):
+        await bench.service.embed(ask("x", model="@local/b"))
+    is_over.set()
+    await asyncio.gather(*clients)
+
+
+async def test_a_model_that_is_not_here_fails_at_once(make_bench: MakeBench) -> None:
+    """Also while every place is taken by busy models."""
+    bench = make_bench(budget_bytes=1000)
+    bench.encoders["@local/a"] = FakeEncoder(delay_s=0.5)
+    busy = asyncio.create_task(bench.service.embed(ask("x")))
+    await asyncio.sleep(0.2)
+    bench.missing["@local/b"] = ModelNotFoundError("not here")
+    started_at_s = time.perf_counter()
+    with pytest.raises(ModelNotFoundError, match="not here"):
+        await bench.service.embed(ask("x", model="@local/b"))
+    assert time.perf_counter() - started_at_s < 0.3
+    await busy
+
+
+async def test_close_within_a_limit(make_bench: MakeBench) -> None:
+    """A stuck engine does not keep the service from saying that it has not ended."""
+    bench = make_bench()
+    bench.encoders["@local/a"] = FakeEncoder(delay_s=1.0)
+    stuck = asyncio.create_task(bench.service.embed(ask("x")))
+    await asyncio.sleep(0.2)
+    assert not await bench.service.close(timeout_s=0.05)
+    await stuck
 
 
 async def test_one_model_is_always_allowed(make_bench: MakeBench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -16,15 +17,16 @@ from satsuma.api.server import run
 from satsuma.api.server import serve as serve_app
 from satsuma.assembly import assemble
 from satsuma.auth.exposure import check_exposure, open_access
-from satsuma.auth.tokens import TokenStore
+from satsuma.auth.tokens import TOKENS_FILE, TokenStore
 from satsuma.cli.models import pull_model
 from satsuma.cli.options import setting_options
-from satsuma.errors import ModelNotInstalledError, SatsumaError, StoreError
+from satsuma.errors import DigestMismatchError, ModelNotInstalledError, StoreError
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings, load_settings
 from satsuma.store.local import ModelStore
 
 _DEFAULT_MODELS = ("@cf/baai/bge-base-en-v1.5", "@hf/sentence-transformers/all-minilm-l6-v2")
+_CLOSE_S = 5.0  # beyond the drain: for microbatches whose requests were cut
 _EPILOG = """
 \b
 Examples:
@@ -46,15 +48,28 @@ def serve(**flags: Any) -> None:
     Without --model, serves bge-base-en-v1.5 and all-MiniLM-L6-v2, and fetches what is missing.
     Other installed models load on their first use.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    _set_up_logging()
     settings = load_settings(flags)
-    tokens = TokenStore(settings.data_dir / "tokens.json")
+    tokens = TokenStore(settings.data_dir / TOKENS_FILE)
     check_exposure(settings, tokens)
     store = ModelStore(settings.models_dir)
     unavailable = _fetch_missing(store, settings)
     service = assemble(settings, store, unavailable)
     ids = [model for model in _wanted(settings) if model not in unavailable]
-    sys.exit(run(_Session(service, settings, tokens, ids).serve()))
+    session = _Session(service, settings, tokens, ids)
+    exit_code = run(session.serve())
+    if session.failure is not None:
+        raise session.failure
+    if not session.has_ended:  # the engine hangs, and its threads would keep the process alive
+        click.echo("Stopped before the engine's running work had ended.", err=True)
+        os._exit(1)
+    sys.exit(exit_code)
+
+
+def _set_up_logging() -> None:
+    """Log our own lines; of the libraries', only what goes wrong: URLs may carry secrets."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("satsuma").setLevel(logging.INFO)
 
 
 def _wanted(settings: Settings) -> tuple[str, ...]:
@@ -74,7 +89,7 @@ def _fetch_missing(store: ModelStore, settings: Settings) -> dict[str, str]:
     for model in _wanted(settings):
         try:
             store.resolve(model)
-        except ModelNotInstalledError:
+        except (ModelNotInstalledError, DigestMismatchError):  # a pull mends what is damaged
             try:
                 pull_model(store, model)
             except StoreError as error:
@@ -101,21 +116,19 @@ class _Session:
     settings: Settings
     tokens: TokenStore
     models: list[str]
-    failure: SatsumaError | None = None
+    failure: Exception | None = None
+    has_ended: bool = False
     loading: asyncio.Task[None] | None = None
 
     async def serve(self) -> int:
-        """Serve until a signal; returns the exit code, or raises what kept a model from loading."""
+        """Serve until a signal, close within a limit, and return the exit code."""
         app = create_app(self.service, self.settings, self.tokens)
         try:
-            exit_code = await serve_app(app, self.settings, self._start_loading)
+            return await serve_app(app, self.settings, self._start_loading)
         finally:
             if self.loading is not None:
                 self.loading.cancel()
-            await self.service.close()
-        if self.failure is not None:
-            raise self.failure
-        return exit_code
+            self.has_ended = await self.service.close(_CLOSE_S)
 
     def _start_loading(self, host: str, port: int) -> None:
         """Load while the server listens already: health answers, and requests wait."""
@@ -128,7 +141,7 @@ class _Session:
         try:
             for model in self.models:
                 await self.service.load(model)
-        except SatsumaError as error:
+        except Exception as error:  # noqa: BLE001  a server without its models must not linger
             self.failure = error
             signal.raise_signal(signal.SIGTERM)
             return

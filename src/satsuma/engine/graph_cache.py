@@ -6,39 +6,44 @@ rename, so a killed build leaves nothing that a later start could take for a gra
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import filelock
 import numpy as np
 
-from satsuma.errors import DiskFullError
+from satsuma.errors import DiskFullError, StoreError
 from satsuma.types import Precision
 
 _LOGGER = logging.getLogger(__name__)
 _RECORD = "graph.json"
+_KEPT_UNUSED_S = 14 * 24 * 3600.0
 PACKED_NAME = "packed.onnx"
 
 Build = Callable[[Path], None]
 
 
-def cache_key(
-    weights_sha256: str,
-    *,
-    graph_version: int,
-    runtime_version: str,
-    precision: Precision,
-    instruction_sets: tuple[str, ...],
-) -> str:
-    """Name an entry after what its bytes depend on; packed weights fit one kind of CPU only."""
-    parts = [weights_sha256, str(graph_version), runtime_version, precision, *instruction_sets]
+def cache_key(weights_sha256: str, precision: Precision, *others: object) -> str:
+    """Name an entry after everything that its bytes depend on.
+
+    Args:
+        weights_sha256: digest of the checkpoint.
+        precision: arithmetic of the weights.
+        others: the model's config, the versions of what writes and packs the graph, and the
+            processor's kind; each repr must tell all of it.
+    """
+    parts = [weights_sha256, precision.value, *map(repr, others)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-    return f"{weights_sha256[:12]}-v{graph_version}-{precision}-{digest}"
+    return f"{weights_sha256[:12]}-{precision}-{digest}"
 
 
 def open_graph(graphs_dir: Path, key: str, build: Build, needed_bytes: int = 0) -> Path:
@@ -52,6 +57,7 @@ def open_graph(graphs_dir: Path, key: str, build: Build, needed_bytes: int = 0) 
 
     Raises:
         DiskFullError: if there is no room for a build.
+        StoreError: if the folder cannot be written.
     """
     entry = graphs_dir / key
     if not _is_whole(entry):
@@ -60,6 +66,8 @@ def open_graph(graphs_dir: Path, key: str, build: Build, needed_bytes: int = 0) 
             if not _is_whole(entry):  # another process may have built it meanwhile
                 _check_room(entry, needed_bytes)
                 _build_entry(entry, build)
+    with suppress(OSError):  # a cache that cannot be written is good enough
+        os.utime(entry / _RECORD)  # the time of the last use
     return entry / PACKED_NAME
 
 
@@ -86,9 +94,20 @@ def _build_entry(entry: Path, build: Build) -> None:
         (staging / _RECORD).write_text(json.dumps(_checksums(staging)), encoding="utf-8")
         staging.rename(entry)
     except OSError as error:
-        raise DiskFullError(f"The packed graph cannot be written to {entry}: {error}") from error
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        kind = DiskFullError if is_full else StoreError
+        raise kind(f"The packed graph cannot be written to {entry.parent}: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    _discard_old(entry)
+
+
+def _discard_old(entry: Path) -> None:
+    """Delete the same weights' graphs that nothing has used for weeks, as after an upgrade."""
+    weights, oldest_s = entry.name.split("-")[0], time.time() - _KEPT_UNUSED_S
+    for record in entry.parent.glob(f"{weights}-*/{_RECORD}"):
+        if record.stat().st_mtime < oldest_s and record.parent != entry:
+            shutil.rmtree(record.parent, ignore_errors=True)
 
 
 def _is_whole(entry: Path) -> bool:

@@ -109,10 +109,11 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _load_encoder(files: ModelFiles, config: EncoderConfig, settings: Settings) -> Encoder:
     key = cache_key(
         files.weights_sha256,
-        graph_version=graph.GRAPH_VERSION,
-        runtime_version=onnx.RUNTIME_VERSION,
-        precision=settings.precision,
-        instruction_sets=instruction_sets(),
+        settings.precision,
+        config,
+        graph.GRAPH_VERSION,
+        onnx.RUNTIME_VERSION,
+        instruction_sets(),  # packed weights fit one kind of processor
     )
     weights_bytes = (files.folder / WEIGHTS_FILE).stat().st_size
     build = partial(_build_packed, files.folder, config, settings.precision)

@@ -84,6 +84,7 @@ class EncoderQueue:
         """Start empty, with no measurement."""
         self.encoder = encoder
         self.num_tokens = 0
+        self.reserved_tokens = 0  # of requests that are being tokenised
         self._items: list[Item] = []
         self._measured_tokens = 0.0
         self._measured_s = 0.0
@@ -91,7 +92,7 @@ class EncoderQueue:
     @property
     def first_rank(self) -> float:
         """Rank of the item that goes next; infinite if none waits."""
-        return self._items[0].rank if self.num_tokens else float("inf")
+        return self._items[0].rank if self._items else float("inf")
 
     @property
     def rate_tokens_per_s(self) -> float:
@@ -116,6 +117,8 @@ class EncoderQueue:
             if item.is_waiting:
                 item.is_waiting = False  # `take` meets it later, and leaves it out
                 self.num_tokens -= len(item)
+        first = next((i for i, item in enumerate(self._items) if item.is_waiting), len(self._items))
+        del self._items[:first]
 
     def sizes(self) -> list[int]:
         """Tokens of each of the first items that wait."""

@@ -46,12 +46,31 @@ class Run:
         if len(hidden_states) != len(microbatch.token_ids):
             raise EngineError(f"{len(hidden_states)} rows for {len(microbatch.token_ids)} tokens.")
         vectors = pool(hidden_states, microbatch.lengths, [item.pooling for item in self.items])
+        if vectors.shape[1] != self.queue.encoder.hidden_size:
+            raise EngineError(f"Hidden states of {vectors.shape[1]} values.")
         if not np.isfinite(vectors).all():
             raise EngineError("The engine returned values that are not finite.")
         return vectors
 
 
-def answer(item: Item, vector: FloatArray, started_at_s: float, ended_at_s: float) -> None:
+def deliver(run: Run, vectors: FloatArray, ended_at_s: float) -> None:
+    """Answer every item of a run; none is left waiting, even if an answer cannot be made.
+
+    Args:
+        run: what was taken.
+        vectors: (B, H), its items' vectors.
+        ended_at_s: when the encoder was done.
+    """
+    try:
+        for item, vector in zip(run.items, vectors, strict=True):
+            _answer(item, vector, run.started_at_s, ended_at_s)
+    except BaseException as error:
+        for item in run.items:
+            fail(item, EngineError(f"The answer could not be put together: {error!r}"))
+        raise
+
+
+def _answer(item: Item, vector: FloatArray, started_at_s: float, ended_at_s: float) -> None:
     """Put an item's vector into its request's answer, and send that when it is whole."""
     ticket = item.ticket
     ticket.vectors[item.row] = vector

@@ -14,15 +14,16 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from satsuma.engine.protocol import Encoder, Width
 from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
 from satsuma.scheduler.admission import Limits, WaitingRoom, admit
 from satsuma.scheduler.policy import runs_wide, share_budget
 from satsuma.scheduler.queue import EncoderQueue, Item, Outcome, make_ticket
-from satsuma.scheduler.run import Run, answer, fail
+from satsuma.scheduler.run import Run, deliver, fail
 from satsuma.types import IntArray, Pooling
 
 _LOGGER = logging.getLogger(__name__)
@@ -85,23 +86,46 @@ class Scheduler:
         with self._changed:
             if self._is_closed:
                 raise ShuttingDownError("The server is stopping.")
-            queue = self._queues.setdefault(id(encoder), EncoderQueue(encoder))
+            queue = self._queue(encoder)
             self._admit(queue, sum(len(item) for item in items))
             queue.add(items)
             self._changed.notify_all()
         ticket.future.add_done_callback(lambda _: self._discount(queue, items))
         return ticket.future
 
+    @contextmanager
+    def reserve(self, encoder: Encoder, num_tokens: int) -> Iterator[None]:
+        """Keep room for a request while its texts are being tokenised.
+
+        Args:
+            encoder: the model's.
+            num_tokens: about how many tokens it will have.
+
+        Raises:
+            OverloadedError: if it could not be done in time.
+        """
+        with self._changed:
+            queue = self._queue(encoder)
+            self._admit(queue, num_tokens)
+            queue.reserved_tokens += num_tokens
+        try:
+            yield
+        finally:
+            with self._changed:
+                queue.reserved_tokens -= num_tokens
+
     def note_rate(self, encoder: Encoder, num_tokens: int, engine_s: float) -> None:
         """Learn an encoder's rate from a run of all cores outside the queue, as at its load."""
         with self._changed:
-            queue = self._queues.setdefault(id(encoder), EncoderQueue(encoder))
-            queue.note_run(num_tokens, engine_s)
+            self._queue(encoder).note_run(num_tokens, engine_s)
 
     def forget(self, encoder: Encoder) -> None:
         """Drop an encoder's queue before the encoder is closed; nothing of it may wait."""
         with self._changed:
             self._queues.pop(id(encoder), None)
+
+    def _queue(self, encoder: Encoder) -> EncoderQueue:
+        return self._queues.setdefault(id(encoder), EncoderQueue(encoder))
 
     # --- for operators ------------------------------------------------------------------------
 
@@ -124,15 +148,22 @@ class Scheduler:
         with self._changed:
             return self._room()
 
-    def close(self) -> None:
-        """Stop the lanes; what still waits gets ShuttingDownError. Blocks for running work."""
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Stop the lanes; what still waits gets ShuttingDownError. Blocks for running work.
+
+        Args:
+            timeout_s: how long to wait for running work; None waits as long as it takes.
+
+        Returns:
+            Whether every lane has ended.
+        """
         with self._changed:
             self._is_closed = True
             waiting = [item for queue in self._queues.values() for item in queue.take_all()]
             self._changed.notify_all()
             for item in waiting:
                 fail(item, ShuttingDownError("The server is stopping."))
-            self._changed.wait_for(lambda: not self._alive)
+            return self._changed.wait_for(lambda: not self._alive, timeout_s)
 
     # --- admission ----------------------------------------------------------------------------
 
@@ -144,7 +175,7 @@ class Scheduler:
     def _room(self) -> WaitingRoom:
         tokens, seconds = 0, 0.0
         running = [(run.queue, run.num_tokens) for run in self._runs.values()]
-        queued = [(queue, queue.num_tokens) for queue in self._queues.values()]
+        queued = [(q, q.num_tokens + q.reserved_tokens) for q in self._queues.values()]
         for queue, num_tokens in running + queued:
             tokens += num_tokens
             seconds += _seconds(num_tokens, queue.rate_tokens_per_s)
@@ -163,10 +194,11 @@ class Scheduler:
         with self._changed:
             if self._is_closed:
                 return
+            thread = threading.Thread(
+                target=self._live, args=(lane,), name=f"satsuma-lane-{lane}", daemon=True
+            )
+            thread.start()  # it waits for the lock, so it counts as alive before it takes work
             self._alive.add(lane)
-        threading.Thread(
-            target=self._live, args=(lane,), name=f"satsuma-lane-{lane}", daemon=True
-        ).start()
 
     def _live(self, lane: int) -> None:
         """Run microbatches until the scheduler closes; on any other end, start a lane anew."""
@@ -217,17 +249,16 @@ class Scheduler:
             self._finish(lane, run)
             self._isolate(run, error)
             return
-        self._finish(lane, run)
         ended_at_s = self._clock()
-        for item, vector in zip(run.items, vectors, strict=True):
-            answer(item, vector, run.started_at_s, ended_at_s)
+        self._finish(lane, run, engine_s=ended_at_s - run.started_at_s)
+        deliver(run, vectors, ended_at_s)
 
-    def _finish(self, lane: int, run: Run) -> None:
-        """Free the lane and learn the engine's rate."""
+    def _finish(self, lane: int, run: Run, engine_s: float = 0.0) -> None:
+        """Free the lane; a run that succeeded tells how fast the engine is."""
         with self._changed:
-            duration_s = self._clock() - run.started_at_s
-            share = 1 if run.width is Width.ALL_CORES else self._num_lanes
-            run.queue.note_run(run.num_tokens, duration_s / share)
+            if engine_s:
+                share = 1 if run.width is Width.ALL_CORES else self._num_lanes
+                run.queue.note_run(run.num_tokens, engine_s / share)
             del self._runs[lane]
             self._changed.notify_all()
 
@@ -238,13 +269,19 @@ class Scheduler:
             fail(run.items[0], error if is_ours else EngineError(f"The engine failed: {error}"))
             return
         _LOGGER.warning("a microbatch of %d items failed; trying each alone", len(run.items))
-        self._queue_again(run)
+        self._queue_again(run.queue, run.items)
 
-    def _queue_again(self, run: Run) -> None:
+    def _queue_again(self, queue: EncoderQueue, items: list[Item]) -> None:
+        """Let items of a failed run wait again, each for a run of its own."""
         with self._changed:
-            for item in run.items:
+            wanted = [item for item in items if not item.ticket.future.done()]
+            if self._is_closed:
+                for item in wanted:
+                    fail(item, ShuttingDownError("The server is stopping."))
+                return
+            for item in wanted:
                 item.is_suspect = True
-            run.queue.add(run.items)
+            queue.add(wanted)
             self._changed.notify_all()
 
     def _bury(self, lane: int) -> None:
@@ -259,8 +296,7 @@ class Scheduler:
             item.num_deaths += 1
             if item.num_deaths >= _MAX_DEATHS:
                 fail(item, EngineDiedError("The engine thread died on this text, twice."))
-        run.items = [item for item in run.items if item.num_deaths < _MAX_DEATHS]
-        self._queue_again(run)
+        self._queue_again(run.queue, run.items)
 
 
 def _seconds(num_tokens: int, rate_tokens_per_s: float) -> float:

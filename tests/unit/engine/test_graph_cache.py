@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from satsuma.engine.graph_cache import PACKED_NAME, cache_key, open_graph
-from satsuma.errors import DiskFullError
+from satsuma.errors import DiskFullError, StoreError
 from satsuma.types import Precision
 
 
@@ -69,6 +70,17 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+def test_a_folder_that_cannot_be_written_is_not_a_full_disk(tmp_path: Path) -> None:
+    """The message is the system's own."""
+
+    def fail(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(StoreError, match="Permission denied") as caught:
+        open_graph(tmp_path, "key", fail)
+    assert not isinstance(caught.value, DiskFullError)
+
+
 def test_a_killed_build_is_cleaned_up(tmp_path: Path) -> None:
     """Its staging folder goes when the next one of its key builds; another key's stays."""
     for name in (".building-key-1", ".building-other-1"):
@@ -98,16 +110,25 @@ def test_two_at_once_build_once(tmp_path: Path) -> None:
 
 
 def test_the_key_tells_apart_all_that_the_bytes_depend_on() -> None:
-    """Weights, graph version, runtime version, precision and instruction sets."""
+    """Weights, config, graph version, runtime version, precision and instruction sets."""
 
-    def key(weights: str = "a" * 64, version: int = 1, runtime: str = "r", sets: str = "x") -> str:
-        return cache_key(
-            weights,
-            graph_version=version,
-            runtime_version=runtime,
-            precision=Precision.FP32,
-            instruction_sets=(sets,),
-        )
+    parts = ("config", 1, "runtime 1", ("avx2",))
+    changed = [(*parts[:i], "other", *parts[i + 1 :]) for i in range(len(parts))]
+    keys = {cache_key("a" * 64, Precision.FP32, *others) for others in (parts, *changed)}
+    keys.add(cache_key("b" * 64, Precision.FP32, *parts))
+    assert len(keys) == 6
 
-    keys = {key(), key(weights="b" * 64), key(version=2), key(runtime="s"), key(sets="y")}
-    assert len(keys) == 5
+
+def test_graphs_that_nobody_uses_any_more_go(tmp_path: Path) -> None:
+    """After weeks, when the same weights get a new one; others, and used ones, stay."""
+    old, used, other = "w1-v1-fp32-a", "w1-v1-fp32-b", "w2-v1-fp32-c"
+    for key in (old, used, other):
+        record = open_graph(tmp_path, key, Builder()).with_name("graph.json")
+        os.utime(record, (0, 0))
+    open_graph(tmp_path, used, Builder())
+    open_graph(tmp_path, "w1-v2-fp32-d", Builder())
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        used,
+        other,
+        "w1-v2-fp32-d",
+    }

@@ -163,11 +163,13 @@ def test_an_unforeseen_exception_is_an_engine_error(make_scheduler: MakeSchedule
     scheduler.submit(FakeEncoder(), [ids(1)], Pooling.MEAN).result(WAIT_S)
 
 
-@pytest.mark.parametrize("states", [np.ones((1, 4)), np.full((2, 4), np.nan)])
+@pytest.mark.parametrize(
+    "states", [np.ones((1, 4)), np.full((2, 4), np.nan), np.ones((2, 5)), np.ones((2, 3))]
+)
 def test_wrong_hidden_states_are_an_error(
     make_scheduler: MakeScheduler, states: FloatArray
 ) -> None:
-    """A wrong number of rows, or values that are not finite, never reach a client."""
+    """Wrong numbers of rows or values, or values that are not finite, never reach a client."""
 
     class WrongEncoder(FakeEncoder):
         def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
@@ -268,3 +270,56 @@ def test_many_threads_lose_nothing(make_scheduler: MakeScheduler) -> None:
         thread.join(60)
     assert not wrong
     until(lambda: scheduler.room().waiting_tokens == 0)
+
+
+def test_a_failure_while_closing_leaves_nobody_waiting() -> None:
+    """Items that would be tried again are refused once nothing will run them."""
+    scheduler, encoder = (
+        Scheduler(num_lanes=1, token_budget=16, limits=Limits(60.0, 0)),
+        GatedEncoder(),
+    )
+    futures = [scheduler.submit(encoder, [ids(POISON), ids(2)], Pooling.MEAN) for _ in range(2)]
+    until(lambda: encoder.num_entered == 1)
+    assert not scheduler.close(timeout_s=0.01)
+    encoder.gate.set()
+    assert scheduler.close(WAIT_S)
+    for future in futures:
+        with pytest.raises((ShuttingDownError, EngineError)):
+            future.result(WAIT_S)
+
+
+def test_items_of_a_client_that_left_are_not_tried_again(make_scheduler: MakeScheduler) -> None:
+    """A failed microbatch singles out only those that somebody waits for."""
+    scheduler, encoder = make_scheduler(), GatedEncoder()
+    gone = scheduler.submit(encoder, [ids(POISON), ids(2), ids(3)], Pooling.MEAN)
+    until(lambda: encoder.num_entered == 1)
+    gone.cancel()
+    encoder.gate.set()
+    until(lambda: scheduler.room().waiting_tokens == 0)
+    scheduler.submit(encoder, [ids(4)], Pooling.MEAN).result(WAIT_S)
+    assert [lengths for lengths, _ in encoder.runs] == [[1, 1, 1], [1]]
+
+
+def test_failed_runs_do_not_teach_the_rate(make_scheduler: MakeScheduler) -> None:
+    """Instant failures would make the engine look fast, and the room too large."""
+    scheduler, encoder = make_scheduler(deadline_s=1.0), GatedEncoder()
+    scheduler.note_rate(encoder, 10, 1.0)
+    encoder.gate.set()
+    for _ in range(5):
+        with pytest.raises(EngineError):
+            scheduler.submit(encoder, [ids(POISON)], Pooling.MEAN).result(WAIT_S)
+    encoder.gate.clear()
+    scheduler.submit(encoder, [ids(1, 1, 1, 1, 1)], Pooling.MEAN)
+    with pytest.raises(OverloadedError):
+        scheduler.submit(encoder, [ids(*[1] * 9)], Pooling.MEAN)
+    encoder.gate.set()
+
+
+def test_a_reservation_counts_until_it_ends(make_scheduler: MakeScheduler) -> None:
+    """Requests that are still being tokenised fill the room as well."""
+    scheduler, encoder = make_scheduler(max_waiting_tokens=10), FakeEncoder()
+    with scheduler.reserve(encoder, 8):
+        with pytest.raises(OverloadedError), scheduler.reserve(encoder, 3):
+            pass
+        assert scheduler.room().waiting_tokens == 8
+    assert scheduler.room().waiting_tokens == 0
