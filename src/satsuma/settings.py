@@ -7,9 +7,10 @@ over the defaults. `docs/settings.md` is generated from this module.
 
 from __future__ import annotations
 
+import operator
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -139,22 +140,47 @@ def _coerce(name: str, value: Any) -> Any:
     try:
         if get_args(wanted):  # tuple[str, ...]
             values = value.split(",") if isinstance(value, str) else value
-            return tuple(str(one).strip() for one in values)
-        if wanted is bool:
-            return _coerce_bool(value)
-        if wanted is Path:
-            return Path(value).expanduser()
-        return wanted(value)
+            return tuple(_coerce_text(one).strip() for one in values)
+        return _COERCIONS.get(wanted, wanted)(value)
     except (TypeError, ValueError) as error:
         message = f"{name} cannot be {value!r}: {_wanted(wanted)} is needed."
         raise ConfigurationError(message) from error
 
 
 def _coerce_bool(value: Any) -> bool:
-    text = str(value).strip().lower()
+    if isinstance(value, bool):
+        return value
+    text = _coerce_text(value).strip().lower()
     if text not in _TRUE | _FALSE:
         raise ValueError(text)
     return text in _TRUE
+
+
+def _coerce_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _coerce_int(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return int(value) if isinstance(value, str) else operator.index(value)
+
+
+def _coerce_float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return float(value)
+
+
+_COERCIONS: dict[Any, Callable[[Any], Any]] = {
+    bool: _coerce_bool,
+    int: _coerce_int,
+    float: _coerce_float,
+    str: _coerce_text,
+    Path: lambda value: Path(value).expanduser(),
+}
 
 
 def _wanted(wanted: Any) -> str:

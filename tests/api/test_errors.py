@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api.in_test_service import InTestService
+from api.in_test_service import MODEL, InTestService
 from api.serving import RUN_PATH
 
 import satsuma.errors as tree
@@ -34,7 +34,6 @@ CLASSES = [one for one in vars(tree).values() if isinstance(one, type)]
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (ModelNotFoundError("Gone"), (400, 5007, "AiError: AiError: Gone")),
         (ModelNotInstalledError("Pull it"), (503, 5007, "AiError: AiError: Pull it")),
         (UnsupportedModelError("RoPE"), (400, 5007, "AiError: AiError: RoPE")),
         (SelfTestError("Not equal"), (503, 5007, "AiError: AiError: Not equal")),
@@ -77,6 +76,38 @@ async def test_overload_says_when_to_come_back(
     service.error = OverloadedError("full", retry_after_s=wait_s)
     answer = await client.post(RUN_PATH, json={"text": "a"})
     assert answer.headers["retry-after"] == header
+
+
+async def test_a_missing_models_folder_is_not_told(
+    client: httpx.AsyncClient, service: InTestService
+) -> None:
+    """What helps the server's owner is nothing for its clients."""
+    service.error = ModelNotFoundError("Put config.json into /home/me/models/mine.")
+    message = (await client.post(RUN_PATH, json={"text": "a"})).json()["errors"][0]["message"]
+    assert message.startswith(f"AiError: AiError: No such model {MODEL} or task (")
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (ModelNotInstalledError("Pull it"), logging.WARNING),
+        (HubUnreachableError("Offline"), logging.WARNING),
+        (ShuttingDownError("Stopping."), logging.INFO),
+        (EngineError("private"), logging.ERROR),
+    ],
+)
+async def test_log_levels(
+    client: httpx.AsyncClient,
+    service: InTestService,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    level: int,
+) -> None:
+    """Only what nobody foresaw is an error; any caller can ask for a model that is not here."""
+    caplog.set_level(logging.INFO, "satsuma.api")
+    service.error = error
+    await client.post(RUN_PATH, json={"text": "a"})
+    assert [one.levelno for one in caplog.records if one.name == "satsuma.api"] == [level]
 
 
 async def test_stopping_closes_the_connection(

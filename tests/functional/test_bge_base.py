@@ -18,6 +18,7 @@ from support.hub import LoopbackHub
 from support.program import Server, environment, satsuma, serving
 
 from satsuma.bench.random_model import SHAPES, find_tokenizer_json, write_random_model
+from satsuma.errors import ModelNotInstalledError
 
 MODEL = "@cf/baai/bge-base-en-v1.5"
 GOLDEN = Path(__file__).parents[1] / "golden" / "bge_base_random_seed0.json"
@@ -44,7 +45,7 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder, models_dir = home / "weights", home / "models"
     try:
         write_random_model(folder, SHAPES["bge-base"], find_tokenizer_json(), seed=0)
-    except LookupError as error:
+    except ModelNotInstalledError as error:
         pytest.skip(f"needs the tokenizer of requirements-weights.txt: {error}")
     with LoopbackHub() as hub:
         revision = hub.add_repository(

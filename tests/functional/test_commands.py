@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -114,9 +116,21 @@ def test_the_library_in_process(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
         np.testing.assert_allclose(rows, HELLO_WORLD[0], atol=1e-6)
     ai.close()  # twice is harmless
+
+
+def test_a_forgotten_ai_gives_its_threads_back(tmp_path: Path) -> None:
+    """`Ai().run(...)` without close leaks nothing."""
+    before = threading.active_count()
+    Ai(models_dir=tmp_path).run(ALL_MINILM, {"text": "x"})
+    gc.collect()
+    end_s = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -11,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ import requests
 from support.program import Server, environment, satsuma, serving
 
 from satsuma import Ai
-from satsuma.ai import RemoteError
+from satsuma.errors import RemoteError
 
 ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 BGE_BASE = "@cf/baai/bge-base-en-v1.5"
@@ -127,7 +130,8 @@ def test_concurrent_clients_get_their_own_vectors(server: Server) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
     first = alone[0]["result"]["data"][0]
     for answer in answers:
         np.testing.assert_allclose(answer["result"]["data"][1], first, atol=1e-6)
@@ -138,18 +142,32 @@ def test_concurrent_clients_get_their_own_vectors(server: Server) -> None:
 
 def test_sigterm_lets_running_requests_finish(home: Path) -> None:
     """What was accepted is answered, and the exit code is 0."""
-    replies: list[requests.Response] = []
+    body = json.dumps({"text": ["word " * 250] * 60}).encode()
     with serving("--model", ALL_MINILM, env=environment(home)) as running:
-        url, body = running.run_url(ALL_MINILM), {"text": ["word " * 250] * 60}
-        client = threading.Thread(
-            target=lambda: replies.append(requests.post(url, json=body, timeout=60))
-        )
-        client.start()
-        time.sleep(1.0)
-        assert running.terminate() == 0
-        client.join()
-    assert replies[0].json()["result"]["shape"] == [60, 384]
-    assert replies[0].headers["connection"] == "close"
+        url = running.run_url(ALL_MINILM)
+        client = begin_request(url, len(body))
+        running.process.send_signal(signal.SIGTERM)
+        while requests.post(url, json={"text": "late"}, timeout=30).status_code != 503:
+            time.sleep(0.01)  # the signal is on its way
+        client.send(body)
+        reply = client.getresponse()
+        result = json.loads(reply.read())["result"]
+        assert running.process.wait(30) == 0
+    client.close()
+    assert (reply.status, result["shape"]) == (200, [60, 384])
+    assert reply.headers["connection"] == "close"
+
+
+def begin_request(url: str, num_bytes: int) -> http.client.HTTPConnection:
+    """Send a request's head; returns once the server asks for its body, so has accepted it."""
+    parts = urlsplit(url)
+    client = http.client.HTTPConnection(parts.netloc, timeout=60)
+    client.putrequest("POST", parts.path)
+    client.putheader("Content-Length", str(num_bytes))
+    client.putheader("Expect", "100-continue")
+    client.endheaders()
+    assert client.sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    return client
 
 
 def test_a_model_that_was_asked_for_must_load(home: Path) -> None:

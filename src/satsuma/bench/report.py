@@ -12,10 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from satsuma import __version__
 from satsuma.bench.ceiling import Ceiling
 from satsuma.bench.measure import Measurement, Spread
 
-VERSIONED = ("satsuma", "onnxruntime", "tokenizers", "numpy")
+VERSIONED = ("onnxruntime", "tokenizers", "numpy")
 
 _HEADER = ("path", "workload", "tokens/s", "quartiles", "of ceiling", "ms a run", "quartiles")
 
@@ -60,7 +61,7 @@ class Report:
 
 def describe_surroundings(cores: int) -> Surroundings:
     """Ask the machine and the installed packages."""
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "satsuma": __version__}
     return Surroundings(
         date=dt.datetime.now(tz=dt.UTC).isoformat(timespec="minutes"),
         cpu=_cpu_name(),

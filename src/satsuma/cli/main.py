@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from types import ModuleType
 from typing import NoReturn
 
 import click
 
 from satsuma import __version__
-from satsuma.errors import SatsumaError
+from satsuma.errors import ConfigurationError, SatsumaError
 
 # Loaded when called, so that `--help` does not wait for the engine's libraries.
 _COMMANDS = {
@@ -19,6 +21,8 @@ _COMMANDS = {
     "token": ("satsuma.cli.token:token", "Create, list and revoke API tokens."),
     "doctor": ("satsuma.cli.doctor:doctor", "Check this machine and say what to do."),
 }
+
+_SERVER_PACKAGES = frozenset({"starlette", "uvicorn", "uvloop", "httptools"})
 
 _HELP = """Cloudflare Workers AI text embeddings, self-hosted.
 
@@ -42,7 +46,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, attribute = _COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = getattr(_import(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -51,10 +55,41 @@ class _Commands(click.Group):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in _COMMANDS.items()])
 
 
+def _import(module: str) -> ModuleType:
+    """Import a subcommand; the server's packages are an extra.
+
+    Raises:
+        ConfigurationError: if they are not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in _SERVER_PACKAGES:
+            message = (
+                "The server's packages are not installed. Get them: pip install 'satsuma[server]'"
+            )
+            raise ConfigurationError(message) from error
+        raise
+
+
 @click.command(cls=_Commands, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", "-V", prog_name="satsuma")
 def cli() -> None:
     """Hold the subcommands."""
+
+
+def _explain(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error) or type(error).__name__
+    return f"{error.filename or 'input or output'}: {error.strerror}"
+
+
+def _forget_output() -> None:
+    """Drop what standard output still holds, if it cannot be written; exiting would try again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> NoReturn:
@@ -73,4 +108,8 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        click.secho(f"Error: {_explain(error)}", fg="red", err=True)
+        _forget_output()
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -55,28 +58,79 @@ def run(
 
     Without TEXTS, each line of standard input is one text.
     """
-    inputs: dict[str, Any] = {"text": list(texts) or _read_lines()}
+    _refuse_binary_terminal(output_format, output)
+    if output is not None:
+        _check_folder(output)
+    inputs: dict[str, Any] = {"text": _checked_arguments(texts) or _read_lines()}
     if pooling is not None:
         inputs["pooling"] = pooling
-    _refuse_binary_terminal(output_format, output)
     with Ai(**settings) as ai:
         content = _encode(ai.run(model, inputs), output_format)
     if output is None:
         sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()  # a full disk is noticed here, not at exit
     else:
-        output.write_bytes(content)
+        _write(output, content)
+
+
+def _checked_arguments(texts: Sequence[str]) -> list[str]:
+    """Refuse bytes that are no UTF-8, which Python passes on as lone surrogates."""
+    for number, text in enumerate(texts, start=1):
+        if not _is_encodable(text):
+            raise click.UsageError(f"Text {number} of the arguments is not valid UTF-8.")
+    return list(texts)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_lines() -> list[str]:
     if sys.stdin.isatty():
         raise click.UsageError("Give TEXTS, or pipe them in, one a line.")
-    lines = [line.rstrip("\r\n") for line in sys.stdin]
+    lines = [_decode(*one) for one in enumerate(sys.stdin.buffer.read().splitlines(), start=1)]
     if not lines:
         raise click.UsageError("Standard input is empty.")
     if not all(lines):
         number = lines.index("") + 1
         raise click.UsageError(f"Line {number} of standard input is empty; a text is needed.")
     return lines
+
+
+def _decode(number: int, line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"Line {number} of standard input is not valid UTF-8.") from error
+
+
+def _check_folder(output: Path) -> None:
+    """Notice before the work is done that its result could not be kept."""
+    folder = output.resolve().parent
+    if not folder.is_dir():
+        raise click.ClickException(f"{output} cannot be written: there is no folder {folder}.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise click.ClickException(f"{output} cannot be written: {folder} is not writable.")
+
+
+def _write(output: Path, content: bytes) -> None:
+    """Write all of a file or nothing of it; a pipe or a device is written as it is."""
+    target = output.resolve()
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)
+        return
+    temporary = target.with_name(f".satsuma-{secrets.token_hex(8)}")
+    try:
+        temporary.write_bytes(content)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _refuse_binary_terminal(output_format: str, output: Path | None) -> None:

@@ -100,9 +100,10 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UnsupportedModelError(f"{path} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error  # clients need not see the folder
+        raise UnsupportedModelError(f"{path.name} cannot be read: {reason}") from error
     if not isinstance(config, dict):
-        raise UnsupportedModelError(f"{path} is not a JSON object.")
+        raise UnsupportedModelError(f"{path.name} is not a JSON object.")
     return config
 
 

@@ -1,4 +1,4 @@
-"""How many cores this process may use: cgroup quota, affinity and cores, in that order.
+"""How many cores and how much memory this process may use, and its instruction sets.
 
 Oversubscription costs an embedding server up to six times its speed, and a container's quota is
 invisible to `os.cpu_count()`.
@@ -13,6 +13,8 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+
+_UNKNOWN_MEMORY_BYTES = 4 * 2**30  # assumed where the system does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
 
@@ -98,18 +100,31 @@ def _read(path: Path) -> str:
 def instruction_sets() -> tuple[str, ...]:
     """Name the vector instruction sets of this processor that matter to an encoder, sorted."""
     wanted = {"avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16"}
-    wanted |= {"amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "sve", "bf16"}
+    wanted |= {"amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16"}
+    wanted |= {"sve", "sve2", "sme", "sme2"}
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         if line.startswith(("flags", "Features")):
             return tuple(sorted(wanted & set(line.split(":", 1)[1].split())))
     return (platform.machine(),)
 
 
-def total_memory_bytes() -> int:
-    """Return the memory that this process may use: the cgroup's limit, or the machine's."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limits = [_read(Path("/sys/fs/cgroup") / name).strip() for name in _MEMORY_LIMIT_FILES]
-    return min([machine, *(int(limit) for limit in limits if limit.isdigit())])
+def total_memory_bytes(root: Path = Path("/")) -> int:
+    """Return the memory that this process may use: the tightest cgroup's, or the machine's.
+
+    Args:
+        root: where /proc and /sys lie; tests give a folder of their own.
+    """
+    groups, mount = _groups(root), root / "sys/fs/cgroup"
+    files = [folder / "memory.max" for folder in _lineage(mount, groups.get(""))]
+    lineage = _lineage(mount / "memory", groups.get("memory"))
+    files += [folder / "memory.limit_in_bytes" for folder in lineage]
+    limits = [text for text in (_read(file).strip() for file in files) if text.isdigit()]
+    return min([_machine_memory_bytes(), *map(int, limits)])
 
 
-_MEMORY_LIMIT_FILES = ("memory.max", "memory/memory.limit_in_bytes")
+def _machine_memory_bytes() -> int:
+    try:
+        size_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # a system that does not know these names
+        return _UNKNOWN_MEMORY_BYTES
+    return size_bytes if size_bytes > 0 else _UNKNOWN_MEMORY_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tokenizers
@@ -33,7 +34,8 @@ class Tokenizer:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(tokenizer_json))
         except Exception as error:  # the library raises bare Exception
-            message = f"{tokenizer_json} is not a tokenizer that can be read: {error}"
+            name = f"{tokenizer_json.parent.name}/{tokenizer_json.name}"  # clients may read this
+            message = f"{name} is not a tokenizer that can be read: {error}"
             raise UnsupportedModelError(message) from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
@@ -44,28 +46,37 @@ class Tokenizer:
 
         Beyond 256 characters a token of the model's limit, a text is not looked at.
         """
-        cut = _CUTS_CHARACTERS_PER_TOKEN[0] * self.max_tokens
-        encodings = self._tokenizer.encode_batch_fast([_cut(text, cut) for text in texts])
+        limit = _CUTS_CHARACTERS_PER_TOKEN[0] * self.max_tokens
+        cuts = [_cut(text, limit) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast([cut.beginning for cut in cuts])
         return [
-            self._look_further(text, _to_tokens(encoding, is_cut=len(text) > cut))
-            for text, encoding in zip(texts, encodings, strict=True)
+            self._look_further(text, cut, _to_tokens(encoding, is_cut=cut.loses_words))
+            for text, cut, encoding in zip(texts, cuts, encodings, strict=True)
         ]
 
-    def _look_further(self, text: str, tokens: Tokens) -> Tokens:
+    def _look_further(self, text: str, first: _Cut, tokens: Tokens) -> Tokens:
         """Tokenise more of a text whose first cut did not fill the model's limit."""
-        first, second = (rate * self.max_tokens for rate in _CUTS_CHARACTERS_PER_TOKEN)
-        if len(text) <= first or len(tokens) == self.max_tokens:
+        if not first.loses_words or len(tokens) == self.max_tokens:
             return tokens
-        encoding = self._tokenizer.encode_batch_fast([_cut(text, second)])[0]
-        return _to_tokens(encoding, is_cut=len(text) > second)
+        cut = _cut(text, _CUTS_CHARACTERS_PER_TOKEN[1] * self.max_tokens)
+        encoding = self._tokenizer.encode_batch_fast([cut.beginning])[0]
+        return _to_tokens(encoding, is_cut=cut.loses_words)
 
 
-def _cut(text: str, max_characters: int) -> str:
+class _Cut(NamedTuple):
+    """A text's beginning, and whether more than white space follows it."""
+
+    beginning: str
+    loses_words: bool
+
+
+def _cut(text: str, max_characters: int) -> _Cut:
     """Keep a text's beginning, to the end of a word where one ends nearby."""
     if len(text) <= max_characters:
-        return text
+        return _Cut(text, loses_words=False)
     end = text.rfind(" ", max_characters // 2, max_characters)
-    return text[: end if end > 0 else max_characters]
+    end = end if end > 0 else max_characters
+    return _Cut(text[:end], loses_words=not text[end:].isspace())
 
 
 def _to_tokens(encoding: tokenizers.Encoding, *, is_cut: bool) -> Tokens:

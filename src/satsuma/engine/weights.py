@@ -26,8 +26,10 @@ class Weights:
         try:
             self._file: Any = safetensors.safe_open(path, framework="numpy")
         except (OSError, safetensors.SafetensorError) as error:
+            name = f"{path.parent.name}/{path.name}"  # clients may read this
+            reason = str(error).replace(str(path), name)
             raise UnsupportedModelError(
-                f"{path} is not a whole safetensors file: {error}. "
+                f"{name} is not a whole safetensors file: {reason}. "
                 "Fetch it again, or see `satsuma models verify`."
             ) from error
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from satsuma.errors import OverloadedError
+
+
+def engine_seconds(num_tokens: int, rate_tokens_per_s: float) -> float:
+    """How long an engine needs; 0 before its rate was ever measured."""
+    return num_tokens / rate_tokens_per_s if rate_tokens_per_s else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,15 @@ class WaitingRoom:
 
     waiting_tokens: int
     waiting_s: float
+
+    @classmethod
+    def holding(cls, work: Iterable[tuple[int, float]]) -> WaitingRoom:
+        """Add up pieces of work: (tokens, their encoder's tokens a second or 0 if unmeasured)."""
+        pieces = list(work)
+        return cls(
+            waiting_tokens=sum(num_tokens for num_tokens, _ in pieces),
+            waiting_s=sum(engine_seconds(num_tokens, rate) for num_tokens, rate in pieces),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 
 from satsuma.engine.protocol import Encoder, Width
 from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
-from satsuma.scheduler.admission import Limits, WaitingRoom, admit
+from satsuma.scheduler.admission import Limits, WaitingRoom, admit, engine_seconds
 from satsuma.scheduler.policy import runs_wide, share_budget
 from satsuma.scheduler.queue import EncoderQueue, Item, Outcome, make_ticket
 from satsuma.scheduler.run import Run, deliver, fail
@@ -168,18 +168,14 @@ class Scheduler:
     # --- admission ----------------------------------------------------------------------------
 
     def _admit(self, queue: EncoderQueue, new_tokens: int) -> None:
-        new_s = _seconds(new_tokens, queue.rate_tokens_per_s)
-        room = self._room()
-        admit(room, self._limits, new_tokens=new_tokens, new_s=new_s)
+        new_s = engine_seconds(new_tokens, queue.rate_tokens_per_s)
+        admit(self._room(), self._limits, new_tokens=new_tokens, new_s=new_s)
 
     def _room(self) -> WaitingRoom:
-        tokens, seconds = 0, 0.0
         running = [(run.queue, run.num_tokens) for run in self._runs.values()]
         queued = [(q, q.num_tokens + q.reserved_tokens) for q in self._queues.values()]
-        for queue, num_tokens in running + queued:
-            tokens += num_tokens
-            seconds += _seconds(num_tokens, queue.rate_tokens_per_s)
-        return WaitingRoom(waiting_tokens=tokens, waiting_s=seconds)
+        work = running + queued
+        return WaitingRoom.holding((tokens, queue.rate_tokens_per_s) for queue, tokens in work)
 
     def _discount(self, queue: EncoderQueue, items: list[Item]) -> None:
         """Take what is left of a finished request out of the queue."""
@@ -297,7 +293,3 @@ class Scheduler:
             if item.num_deaths >= _MAX_DEATHS:
                 fail(item, EngineDiedError("The engine thread died on this text, twice."))
         self._queue_again(run.queue, run.items)
-
-
-def _seconds(num_tokens: int, rate_tokens_per_s: float) -> float:
-    return num_tokens / rate_tokens_per_s if rate_tokens_per_s else 0.0

@@ -111,16 +111,6 @@ def load_catalog(models_dir: Path) -> Catalog:
     return Catalog(manifests=own + kept, vectors=bundled.vectors)
 
 
-def canonical_id(name: str) -> str:
-    """Spell a name as the bundled catalog does; see `Catalog.canonical_id`."""
-    return bundled_catalog().canonical_id(name)
-
-
-def published_vectors(model_id: str) -> tuple[PublishedVector, ...]:
-    """Give the published vectors of a bundled model; none for any other."""
-    return bundled_catalog().published_vectors(model_id)
-
-
 def parse_manifest(entry: Mapping[str, Any]) -> ModelManifest:
     """Turn a manifest's TOML or JSON table into the record."""
     package = entry.get("package")
@@ -146,6 +136,7 @@ def _parse_vector(row: Mapping[str, Any]) -> PublishedVector:
         pooling=Pooling(row["pooling"]),
         first=tuple(row["first"]),
         source=row["source"],
+        is_certain=row.get("is_certain", True),
     )
 
 

@@ -10,7 +10,7 @@ import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from satsuma.store.hub import Hub
 from satsuma.store.hub_errors import disk_full
 from satsuma.store.index import fetch_from_index
 from satsuma.store.layout import read_facts
-from satsuma.store.local import ModelStore, discard_folder
+from satsuma.store.local import ModelStore, discard_folder, sweep_graves
 from satsuma.store.locks import model_lock
 from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource
 from satsuma.store.record import new_record, read_record, write_record
@@ -85,12 +85,19 @@ def pull(store: ModelStore, name: str, options: PullOptions | None = None) -> Pu
     start_s = time.monotonic()
     model_id = _pullable_id(store, name)
     with model_lock(store.models_dir, model_id, options.notify):
+        _sweep(store.folder_of(model_id))
         was_installed = _is_whole(store, model_id)
         if not was_installed:
             _install(store, _manifest(store, model_id, options), options)
     status = store.info(model_id)
     folder = status.folder or store.folder_of(model_id)
     return PulledModel(status.manifest, folder, was_installed, time.monotonic() - start_s)
+
+
+def _sweep(folder: Path) -> None:
+    """Clear what a killed process left to delete; failing at that keeps nobody from a model."""
+    with suppress(OSError):
+        sweep_graves(folder)
 
 
 def _pullable_id(store: ModelStore, name: str) -> str:

@@ -15,6 +15,7 @@ from satsuma.errors import UnsupportedModelError
 from satsuma.store.manifest import WEIGHTS_FILE
 from satsuma.types import Pooling
 
+_POOLING_FILE = "1_Pooling/config.json"
 _REQUIRED = ("config.json", "tokenizer.json", WEIGHTS_FILE)
 _SUPPORTED = f"satsuma needs {', '.join(_REQUIRED[:-1])} and one unsharded {WEIGHTS_FILE}"
 
@@ -34,7 +35,7 @@ LAYOUTS = (
         name="sentence-transformers",
         required=(*_REQUIRED, "modules.json"),
         optional=(
-            "1_Pooling/config.json",
+            _POOLING_FILE,
             "config_sentence_transformers.json",
             "sentence_bert_config.json",
             "tokenizer_config.json",
@@ -106,8 +107,8 @@ def read_facts(folder: Path) -> FolderFacts:
         UnsupportedModelError: if one of them is not a JSON object, or asks for a pooling that
             satsuma does not do.
     """
-    config = _read_json(folder / "config.json")
-    sentence = _read_json(folder / "sentence_bert_config.json")
+    config = _read_json(folder, "config.json")
+    sentence = _read_json(folder, "sentence_bert_config.json")
     model_type = str(config.get("model_type", ""))
     # Only BERT counts positions from 0, so only there is the table's length the limit.
     positions = config.get("max_position_embeddings", 0) if model_type == "bert" else 0
@@ -115,7 +116,7 @@ def read_facts(folder: Path) -> FolderFacts:
         model_type=model_type,
         hidden_size=_whole(config.get("hidden_size")),
         max_tokens=_whole(sentence.get("max_seq_length") or positions),
-        pooling=_pooling(folder / "1_Pooling" / "config.json"),
+        pooling=_pooling(folder),
     )
 
 
@@ -143,17 +144,17 @@ def _hint(missing: Collection[str], paths: Collection[str]) -> str:
     return ""
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
     """Read an object; an absent file says nothing."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads((folder / name).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
-        message = f"{path} is not JSON: {error}. Replace it with the model's own."
+        message = f"{folder.name}/{name} is not JSON: {error}. Replace it with the model's own."
         raise UnsupportedModelError(message) from error
     if not isinstance(content, dict):
-        message = f"{path} is not a JSON object. Replace it with the model's own."
+        message = f"{folder.name}/{name} is not a JSON object. Replace it with the model's own."
         raise UnsupportedModelError(message)
     return content
 
@@ -162,16 +163,16 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _pooling(path: Path) -> Pooling | None:
+def _pooling(folder: Path) -> Pooling | None:
     """Read sentence-transformers' pooling; what satsuma cannot do is refused, not replaced."""
-    config = _read_json(path)
+    config = _read_json(folder, _POOLING_FILE)
     modes = [key for key in config if key.startswith("pooling_mode_") and config[key] is True]
     if not modes:
         return None
     if len(modes) > 1 or modes[0] not in _POOLINGS:
         message = (
-            f"{path} asks for {' and '.join(modes)}, which satsuma does not do. "
-            f"Supported: {', '.join(_POOLINGS)}."
+            f"{folder.name}/{_POOLING_FILE} asks for {' and '.join(modes)}, "
+            f"which satsuma does not do. Supported: {', '.join(_POOLINGS)}."
         )
         raise UnsupportedModelError(message)
     return _POOLINGS[modes[0]]

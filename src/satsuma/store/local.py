@@ -5,9 +5,10 @@ Reads and deletes files; never touches the network (that is `fetch.py`) and neve
 
 from __future__ import annotations
 
+import glob
 import logging
-import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,20 +130,23 @@ class ModelStore:
         Raises:
             ModelNotFoundError: if there is no such model.
             ModelNotInstalledError: if it is not here.
-            StoreError: if it is the user's own folder, or comes with an installed package.
+            StoreError: if it is the user's own folder, comes with an installed package, or
+                cannot be deleted.
         """
         model_id = self.catalog.canonical_id(name)
         folder = self.folder_of(model_id)
         if model_id.startswith(LOCAL_PREFIX):
             message = f"{model_id} is your own folder, {folder}: delete it yourself."
             raise StoreError(message)
-        if not (folder / RECORD_FILE).is_file():
+        is_pulled = (folder / RECORD_FILE).is_file()
+        try:
+            if is_pulled or _graves(folder):
+                self._discard(model_id, folder)
+        except OSError as error:
+            message = f"{model_id} cannot be removed from {folder}: {error}. Mend that, try again."
+            raise StoreError(message) from error
+        if not is_pulled:
             raise self._not_removable(model_id)
-        with model_lock(self.models_dir, model_id, _log.info):
-            snapshots = _snapshots_under(folder)
-            discard_folder(folder)
-        for snapshot in snapshots - self._snapshots_in_use():
-            _delete_snapshot(snapshot)
         return folder
 
     def folder_of(self, model_id: str) -> Path:
@@ -234,6 +238,16 @@ class ModelStore:
             raise StoreError(message) from error
         return chosen
 
+    def _discard(self, model_id: str, folder: Path) -> None:
+        with model_lock(self.models_dir, model_id, _log.info):
+            snapshots = _snapshots_under(folder)
+            if (folder / RECORD_FILE).is_file():
+                discard_folder(folder)
+            else:
+                sweep_graves(folder)
+        for snapshot in snapshots - self._snapshots_in_use():
+            _delete_snapshot(snapshot)
+
     def _not_removable(self, model_id: str) -> StoreError | ModelNotInstalledError:
         place = self._locate(model_id)
         if place is None or place.manifest.package is None:
@@ -246,12 +260,27 @@ class ModelStore:
 
 
 def discard_folder(folder: Path) -> None:
-    """Delete a folder, if it is there, so that nobody ever sees half of it."""
-    if not folder.exists():
-        return
-    grave = folder.with_name(f".{folder.name}.removed-{os.getpid()}")
-    folder.rename(grave)
-    shutil.rmtree(grave)
+    """Delete a folder, if it is there, so that nobody ever sees half of it.
+
+    Under the model's lock only: what a killed process had left to delete goes as well.
+    """
+    if folder.exists():
+        folder.rename(tempfile.mkdtemp(prefix=_grave_prefix(folder), dir=folder.parent))
+    sweep_graves(folder)
+
+
+def sweep_graves(folder: Path) -> None:
+    """Delete what was to be deleted of a folder; under the model's lock only."""
+    for grave in _graves(folder):
+        shutil.rmtree(grave)
+
+
+def _graves(folder: Path) -> list[Path]:
+    return list(folder.parent.glob(f"{glob.escape(_grave_prefix(folder))}*"))
+
+
+def _grave_prefix(folder: Path) -> str:
+    return f".{folder.name}.removed-"
 
 
 def _checked(place: Place, file: FileDigest, *, is_read: bool) -> FileDigest:

@@ -28,18 +28,30 @@ def model_lock(models_dir: Path, model_id: str, notify: Notify) -> Iterator[None
         notify: told once, if there is somebody to wait for.
 
     Raises:
-        StoreError: if the models' folder cannot be written.
+        StoreError: if the models' folder or the lock's file cannot be written.
     """
-    lock = FileLock(_lock_file(models_dir, model_id))
+    path = _lock_file(models_dir, model_id)
+    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        notify(f"another satsuma is pulling {model_id}; waiting")
-        lock.acquire()
+        _acquire(lock, lambda: notify(f"another satsuma is pulling {model_id}; waiting"))
+    except OSError as error:
+        message = (
+            f"{path} cannot be locked: {error.strerror or error}. If another user made it, "
+            "ask them to remove it, or choose another folder with --models-dir."
+        )
+        raise StoreError(message) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: FileLock, tell: Callable[[], None]) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tell()
+        lock.acquire()
 
 
 def _lock_file(models_dir: Path, model_id: str) -> Path:

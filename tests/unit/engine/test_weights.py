@@ -66,3 +66,10 @@ def test_a_file_of_nothing_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w").write_bytes(content)
     with pytest.raises(UnsupportedModelError):
         Weights(tmp_path / "w")
+
+
+def test_the_folder_is_not_told(tmp_path: Path) -> None:
+    """HTTP clients may read the message."""
+    with pytest.raises(UnsupportedModelError, match=f"{tmp_path.name}/gone is not") as caught:
+        Weights(tmp_path / "gone")
+    assert str(tmp_path) not in str(caught.value)

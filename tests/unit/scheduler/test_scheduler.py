@@ -268,6 +268,7 @@ def test_many_threads_lose_nothing(make_scheduler: MakeScheduler) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
+        assert not thread.is_alive()
     assert not wrong
     until(lambda: scheduler.room().waiting_tokens == 0)
 

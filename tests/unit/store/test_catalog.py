@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from satsuma.errors import ConfigurationError, ModelNotFoundError
-from satsuma.store.catalog import bundled_catalog, canonical_id, load_catalog, published_vectors
+from satsuma.store.catalog import bundled_catalog, load_catalog
 from satsuma.types import Pooling
 
 BASE = "@cf/baai/bge-base-en-v1.5"
@@ -30,7 +30,7 @@ MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 )
 def test_names_have_one_spelling(name: str, expected: str) -> None:
     """A missing @, the case of @hf and aliases lead to the canonical id."""
-    assert canonical_id(name) == expected
+    assert bundled_catalog().canonical_id(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_names_have_one_spelling(name: str, expected: str) -> None:
 def test_names_of_no_known_form_are_refused(name: str) -> None:
     """What could leave the models' folder, or is no id at all, is no model."""
     with pytest.raises(ModelNotFoundError, match="is not a model id"):
-        canonical_id(name)
+        bundled_catalog().canonical_id(name)
 
 
 def test_catalog_has_published_limits() -> None:
@@ -99,15 +99,24 @@ def test_size_is_unknown_without_the_weights_size() -> None:
 def test_every_bundled_model_has_published_vectors() -> None:
     """A self-test has something to compare with, and its source."""
     for manifest in bundled_catalog().manifests:
-        vectors = published_vectors(manifest.id)
+        vectors = bundled_catalog().published_vectors(manifest.id)
         assert vectors
         assert all(v.source and v.text and 3 <= len(v.first) <= 5 for v in vectors)
+        assert any(v.is_certain for v in vectors)
+
+
+def test_a_doubtful_vector_is_marked() -> None:
+    """The page of one vector of bge-base leaves a doubt, and only that one."""
+    vectors = bundled_catalog().published_vectors(BASE)
+    assert [v.text for v in vectors if not v.is_certain] == ["The weather is sunny"]
 
 
 def test_published_vectors_follow_aliases() -> None:
     """An alias has the vectors of its model, and an unknown model none."""
-    assert published_vectors("hf/baai/bge-base-en-v1.5") == published_vectors(BASE)
-    assert published_vectors("@hf/acme/tiny") == ()
+    catalog = bundled_catalog()
+    by_alias = catalog.published_vectors("hf/baai/bge-base-en-v1.5")
+    assert by_alias == catalog.published_vectors(BASE)
+    assert catalog.published_vectors("@hf/acme/tiny") == ()
 
 
 def test_a_folders_own_catalog_comes_first(tmp_path: Path) -> None:

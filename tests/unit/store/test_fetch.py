@@ -199,6 +199,19 @@ def test_dangling_link_is_not_installed(
     assert store.resolve(TINY)
 
 
+@pytest.mark.parametrize("is_here", [False, True])
+def test_what_a_killed_removal_left_is_swept(
+    store: ModelStore, options: PullOptions, *, is_here: bool
+) -> None:
+    """Whether or not there is anything to fetch."""
+    if is_here:
+        pull(store, TINY, options)
+    grave = write_files(store.folder_of(TINY).with_name(".tiny.removed-77"), tiny_files())
+    pull(store, TINY, options)
+    assert not grave.exists()
+    assert store.info(TINY).state is ModelState.INSTALLED
+
+
 def test_staging_of_a_killed_pull_is_swept(store: ModelStore, options: PullOptions) -> None:
     """Nothing of it reaches the final folder, and nothing of it stays."""
     write_files(store.models_dir / "cf" / "acme" / ".tiny.staging", {"junk": b"x"})

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from satsuma.errors import (
 from satsuma.store.local import ModelStore
 from satsuma.store.manifest import PackageSource
 from satsuma.store.places import ModelState
+from satsuma.store.record import new_record, write_record
 
 MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 TINY = "@cf/acme/tiny"
@@ -138,7 +142,7 @@ def test_local_folder_that_lacks_a_file_says_which(bundled: ModelStore) -> None:
     """It is listed as damaged, and not resolved."""
     folder = write_files(bundled.models_dir / "mine", tiny_files())
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(UnsupportedModelError, match=r"mine lacks tokenizer\.json"):
+    with pytest.raises(UnsupportedModelError, match=r"^@local/mine lacks tokenizer\.json"):
         bundled.resolve("@local/mine")
     assert bundled.info("@local/mine").state is ModelState.DAMAGED
 
@@ -155,6 +159,55 @@ def test_local_folder_is_not_removed(bundled: ModelStore) -> None:
     with pytest.raises(StoreError, match="your own folder"):
         bundled.remove("@local/mine")
     assert folder.exists()
+
+
+@pytest.fixture
+def pulled(tmp_path: Path) -> ModelStore:
+    """A store with the tiny model pulled."""
+    manifest = tiny_manifest(tiny_files(), "0" * 40)
+    store = ModelStore(tmp_path / "models", catalog=tiny_catalog(manifest))
+    folder = write_files(store.folder_of(TINY), tiny_files())
+    write_record(folder, new_record(manifest, "hub"))
+    return store
+
+
+def test_what_a_killed_removal_left_goes_with_the_next(pulled: ModelStore) -> None:
+    """Of that model only, whether or not the model is still here."""
+    folder = pulled.folder_of(TINY)
+    other = folder.with_name(".other.removed-1")
+    other.mkdir()
+    for is_here in (True, False):
+        grave = write_files(folder.with_name(f".{folder.name}.removed-77"), tiny_files())
+        with nullcontext() if is_here else pytest.raises(ModelNotInstalledError):
+            pulled.remove(TINY)
+        assert not grave.exists()
+    assert [one.name for one in folder.parent.iterdir()] == [other.name]
+
+
+def test_a_folder_that_cannot_be_deleted_says_so(
+    pulled: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In satsuma's own error, with the folder."""
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(StoreError, match=r"cannot be removed from .*tiny.*Permission denied"):
+        pulled.remove(TINY)
+
+
+def test_a_lock_that_cannot_be_opened_says_so(
+    pulled: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's lock file, and what to do about it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("satsuma.store.locks.FileLock.acquire", refuse)
+    with pytest.raises(StoreError, match=r"tiny\.lock cannot be locked: Permission.*--models-dir"):
+        pulled.remove(TINY)
 
 
 def test_folders_of_no_usable_name_are_not_listed(bundled: ModelStore) -> None:

@@ -1,0 +1,45 @@
+"""The core install: everything but the server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from support.program import environment
+
+BLOCK = """
+import sys
+for name in ("starlette", "uvicorn", "uvloop", "httptools"):
+    sys.modules[name] = None  # as if it were not installed
+from satsuma.cli.main import main
+main()
+"""
+
+
+def satsuma_without_extras(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as if no extra were installed."""
+    return subprocess.run(
+        [sys.executable, "-c", BLOCK, *arguments],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_serve_says_what_to_install(tmp_path: Path) -> None:
+    """In one line."""
+    result = satsuma_without_extras("serve", home=tmp_path)
+    assert result.returncode == 1
+    assert "pip install 'satsuma[server]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_rest_works(tmp_path: Path) -> None:
+    """Running a model and listing models."""
+    model = "@hf/sentence-transformers/all-minilm-l6-v2"
+    run = satsuma_without_extras("run", model, "hello world", home=tmp_path)
+    assert run.stdout.startswith('{"shape":[1,384]')
+    assert model in satsuma_without_extras("models", "list", home=tmp_path).stdout
