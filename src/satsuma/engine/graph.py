@@ -5,7 +5,8 @@ on (T, H), where no padded token exists; only attention sees a rectangle (B, S, 
 the flat rows by index and gathered back. B items, S the longest of them, T tokens of them all,
 H hidden size, F intermediate size.
 
-Notable: token type 0 is folded into the position table; q, k and v are one product; `Add` and
+Notable: token type 0 is folded into the position table; q, k and v are one product; their bias and
+GELU's are added in passes that happen anyway; `Add` and
 `LayerNormalization` stay two operators, since the fused `SkipLayerNormalization` is slower on CPU
 (docs/decisions/0003-packed-graph.md).
 
@@ -27,13 +28,12 @@ from onnx import TensorProto, helper, numpy_helper
 from satsuma.engine.architectures import EncoderConfig, EncoderRoles, LayerRoles, Linear, Norm
 from satsuma.types import FloatArray
 
-GRAPH_VERSION = 1  # raise it whenever this file changes what it builds
+GRAPH_VERSION = 2  # raise it whenever this file changes what it builds
 
 _OPSET = 17
 _IR_VERSION = 10
 _CONTRIB = "com.microsoft"
 _ALIGNMENT_BYTES = 4096  # a page, so that the runtime can map each tensor by itself
-_ACTIVATIONS = {"gelu": ("Gelu", _CONTRIB), "relu": ("Relu", "")}
 
 ReadTensor = Callable[[str], FloatArray]
 
@@ -88,25 +88,27 @@ class _Builder:
 
     def _layer(self, name: str, roles: LayerRoles, states: str) -> str:
         attended = self._attention(name, roles, states)  # (T, H)
-        projected = self._linear(f"{name}/attention_output", [roles.attention_output], attended)
+        projected = self._linear(f"{name}/attention_output", roles.attention_output, attended)
         summed = self._node("Add", [projected, states], f"{name}/attention_residual")  # (T, H)
         states = self._norm(f"{name}/attention_norm", roles.attention_norm, summed)  # (T, H)
-        wide = self._linear(f"{name}/up", [roles.up], states)  # (T, F)
-        operator, domain = _ACTIVATIONS[self._config.activation]
-        active = self._node(operator, [wide], f"{name}/activation", domain=domain)  # (T, F)
-        narrow = self._linear(f"{name}/down", [roles.down], active)  # (T, H)
+        active = self._feed_forward(f"{name}/up", roles.up, states)  # (T, F)
+        narrow = self._linear(f"{name}/down", roles.down, active)  # (T, H)
         summed = self._node("Add", [narrow, states], f"{name}/output_residual")  # (T, H)
         return self._norm(f"{name}/output_norm", roles.output_norm, summed)  # (T, H)
 
     def _attention(self, name: str, roles: LayerRoles, states: str) -> str:
         """Attend within each item: (T, H) -> (B, S, H) -> (T, H)."""
-        qkv = self._linear(f"{name}/qkv", [roles.query, roles.key, roles.value], states)  # (T, 3H)
+        projections = [roles.query, roles.key, roles.value]
+        qkv = self._product(f"{name}/qkv", projections, states)  # (T, 3H)
+        bias = self._bias(
+            f"{name}/qkv", projections
+        )  # (3H,): attention adds it while it transposes
         padded = self._node("Gather", [qkv, "pad_index"], f"{name}/padded")  # (B, S, 3H)
         parts = [f"{name}/{part}" for part in ("query", "key", "value")]  # (B, S, H) each
         self._nodes.append(helper.make_node("Split", [padded, "qkv_widths"], parts, axis=-1))
         attended = self._node(
             "MultiHeadAttention",
-            [*parts, "", "lengths"],  # no bias; `lengths` masks what lies behind an item's end
+            [*parts, bias, "lengths"],  # `lengths` masks what lies behind an item's end
             f"{name}/attended",
             domain=_CONTRIB,
             num_heads=self._config.num_heads,
@@ -114,15 +116,33 @@ class _Builder:
         rows = self._node("Reshape", [attended, "flat_shape"], f"{name}/rows")  # (B*S, H)
         return self._node("Gather", [rows, "unpad_index"], f"{name}/unpadded")  # (T, H)
 
-    def _linear(self, name: str, linears: list[Linear], states: str) -> str:
+    def _feed_forward(self, name: str, linear: Linear, states: str) -> str:
+        """Widen and activate: (T, H) -> (T, F)."""
+        if self._config.activation == "gelu":  # bias and GELU in one pass over (T, F)
+            wide = self._product(name, [linear], states)  # (T, F)
+            inputs = [wide, self._bias(name, [linear])]
+            return self._node("BiasGelu", inputs, f"{name}/active", domain=_CONTRIB)
+        wide = self._linear(name, linear, states)  # (T, F)
+        return self._node("Relu", [wide], f"{name}/active")
+
+    def _linear(self, name: str, linear: Linear, states: str) -> str:
+        """Multiply by a layer's weight and add its bias: (T, in) -> (T, out)."""
+        inputs = [states, self._matrix(name, [linear]), self._bias(name, [linear])]
+        return self._node("Gemm", inputs, f"{name}/output")
+
+    def _product(self, name: str, linears: list[Linear], states: str) -> str:
         """Multiply by one or more layers' weights, side by side: (T, in) -> (T, sum of out)."""
-        weight = np.concatenate([self._read(linear.weight).T for linear in linears], axis=1)
-        bias = np.concatenate([self._read(linear.bias) for linear in linears])
-        names = [
-            self._weight(f"{name}/weight", weight),  # (in, out)
-            self._weight(f"{name}/bias", bias),  # (out,)
-        ]
-        return self._node("Gemm", [states, *names], f"{name}/output")
+        return self._node("Gemm", [states, self._matrix(name, linears)], f"{name}/output")
+
+    def _matrix(self, name: str, linears: list[Linear]) -> str:
+        """Lay weights of (out, in) side by side: (in, sum of out)."""
+        weights = [self._read(linear.weight).T for linear in linears]
+        return self._weight(f"{name}/weight", np.concatenate(weights, axis=1))
+
+    def _bias(self, name: str, linears: list[Linear]) -> str:
+        """Lay biases end to end: (sum of out,)."""
+        biases = [self._read(linear.bias) for linear in linears]
+        return self._weight(f"{name}/bias", np.concatenate(biases))
 
     def _norm(self, name: str, norm: Norm, states: str) -> str:
         names = [
