@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -106,3 +107,41 @@ async def _call(service: InTestService, messages: list[Message]) -> list[Message
     }
     await app(scope, receive, send)
     return sent
+
+
+def test_refuses_an_endless_head(server: Server) -> None:
+    """Headers of any size would cost memory before anybody is asked who; others are served on."""
+    with server.connection() as connection:
+        connection.send(b"POST / HTTP/1.1\r\nHost: here\r\nX-Long: ")
+        with suppress(ConnectionError):
+            for _ in range(100):
+                connection.send(b"x" * 100_000)
+        with suppress(ConnectionError):
+            assert connection.read().status == 431
+    with server.connection() as connection:
+        connection.post(b'{"text":"a"}')
+        assert connection.read().status == 200
+
+
+def test_many_requests_on_one_connection_are_not_one_long_head(server: Server) -> None:
+    """Each head is counted by itself."""
+    with server.connection() as connection:
+        for _ in range(30):
+            head = f"POST {RUN_PATH} HTTP/1.1\r\nHost: here\r\nX-Long: {'x' * 8_000}\r\n"
+            for part in (head, 'Content-Length: 12\r\n\r\n{"text":"a"}'):
+                connection.send(part.encode())
+            assert connection.read().status == 200
+
+
+async def test_a_body_that_does_not_come_is_given_up() -> None:
+    """The deadline holds from the first byte on."""
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b'{"text":'
+        await asyncio.sleep(5)
+
+    app = create_app(InTestService(), Settings(deadline_s=0.1), None)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        answer = await client.post(RUN_PATH, content=stalling())
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (408, 3007)

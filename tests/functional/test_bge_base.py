@@ -91,6 +91,7 @@ def test_the_start_says_what_was_pulled(server: Server) -> None:
 
 def test_weights_that_are_not_the_published_ones_are_not_served(env: dict[str, str]) -> None:
     """The self-test compares with Cloudflare's published vectors and refuses, with both."""
+    assert satsuma("models", "pull", MODEL, env=env).returncode == 0
     result = satsuma("run", MODEL, "x", env=env)
     assert result.returncode == 1
     for part in ("does not give its published vectors", "expected [0.0", "got [", MODEL):

@@ -63,6 +63,14 @@ def test_the_interpreter_may_end_with_a_call_in_flight(tmp_path: Path) -> None:
     assert "terminate called" not in result.stderr
 
 
+def test_nothing_is_sent_to_anybody(tmp_path: Path) -> None:
+    """The runtime's telemetry is off: it leaves no device id in an empty home."""
+    code = f'from satsuma import Ai; Ai().run("{ALL_MINILM}", {{"text": "x"}})'
+    env = {key: value for key, value in environment(tmp_path).items() if key != "CI"}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
+    assert not list(tmp_path.rglob("*Microsoft*"))
+
+
 def test_close_ends_the_calls_in_flight(tmp_path: Path) -> None:
     """Their callers hear it, and so do those who come later."""
     ai, heard = Ai(models_dir=tmp_path), threading.Event()

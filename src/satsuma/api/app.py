@@ -33,7 +33,7 @@ def create_app(
     """
     drain = Drain()
     app = Starlette(
-        routes=[*RunRoute(service).routes(), *OpsRoutes(service).routes()],
+        routes=[*RunRoute(service, settings.deadline_s).routes(), *OpsRoutes(service).routes()],
         middleware=[  # outermost first
             Middleware(RequestIdentity),
             Middleware(DrainGate, drain=drain),

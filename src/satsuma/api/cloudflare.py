@@ -22,7 +22,12 @@ from satsuma.api.identity import request_id
 from satsuma.api.ports import EmbeddingService
 from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_json, parse_request
 from satsuma.auth.tokens import ACCOUNT_ID
-from satsuma.errors import InvalidInputError, ModelNotFoundError, ShuttingDownError
+from satsuma.errors import (
+    DeadlineExceededError,
+    InvalidInputError,
+    ModelNotFoundError,
+    ShuttingDownError,
+)
 from satsuma.types import EmbedResult, Timings
 
 _T = TypeVar("_T")
@@ -35,9 +40,10 @@ _UNENCODED: Final = frozenset({"", "identity"})
 class RunRoute:
     """`POST /client/v4/accounts/{account_id}/ai/run/{model}`."""
 
-    def __init__(self, service: EmbeddingService) -> None:
-        """Answer from this service."""
+    def __init__(self, service: EmbeddingService, deadline_s: float) -> None:
+        """Answer from this service; a body that takes longer to come than the deadline is late."""
         self._service = service
+        self._deadline_s = deadline_s
 
     def routes(self) -> list[Route]:
         """List the paths; the second is what a client with an empty account id asks for."""
@@ -60,7 +66,8 @@ class RunRoute:
     async def _embed(self, name: str, request: Request) -> EmbedResult:
         model = self._service.manifest(name).id
         _check_transport(request)
-        embed_request = parse_request(model, parse_json(await request.body()))
+        body = await _read_body(request, self._deadline_s)
+        embed_request = parse_request(model, parse_json(body))
         return await _unless_gone(self._service.embed(embed_request), request.receive)
 
 
@@ -82,6 +89,14 @@ def _check_transport(request: Request) -> None:
         )
     if request.url.query and request.query_params.get("queueRequest") in {"true", "1"}:
         raise InvalidInputError(QUEUE_UNAVAILABLE)
+
+
+async def _read_body(request: Request, deadline_s: float) -> bytes:
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await request.body()
+    except TimeoutError as error:
+        raise DeadlineExceededError("the body did not come in time") from error
 
 
 async def _unless_gone(work: Coroutine[Any, Any, _T], receive: Receive) -> _T:

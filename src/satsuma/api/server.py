@@ -20,6 +20,7 @@ import uvloop
 from starlette.applications import Starlette
 
 from satsuma.api.drain import Drain
+from satsuma.api.head_limit import LimitedHeadProtocol
 from satsuma.errors import ConfigurationError
 from satsuma.settings import Settings
 
@@ -104,7 +105,7 @@ class _DrainingServer(uvicorn.Server):
 def _uvicorn_config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=LimitedHeadProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -111,7 +111,7 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
         max_positions=_positive(config, "max_position_embeddings"),
         token_types=_positive({"type_vocab_size": 2, **config}, "type_vocab_size"),
         activation=str(config["hidden_act"]),
-        layer_norm_eps=float(config.get("layer_norm_eps") or _DEFAULT_EPSILON),
+        layer_norm_eps=_epsilon(config.get("layer_norm_eps", _DEFAULT_EPSILON)),
     )
     if parsed.hidden_size % parsed.num_heads:
         raise UnsupportedModelError(
@@ -123,8 +123,14 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
 
 def _positive(config: Mapping[str, Any], key: str) -> int:
     value = config.get(key)
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UnsupportedModelError(f"config.json has {key} {value!r}; a whole number is needed.")
+    return value
+
+
+def _epsilon(value: object) -> float:
+    if not isinstance(value, float) or not 0 < value < 1:
+        raise UnsupportedModelError(f"config.json has layer_norm_eps {value!r}; 1e-12 is usual.")
     return value
 
 

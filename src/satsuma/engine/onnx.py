@@ -7,10 +7,15 @@ from disk, so that the machine holds them once (docs/decisions/0004-two-sessions
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# The runtime's own telemetry starts as it is imported. satsuma sends nothing to anybody.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from satsuma.engine.protocol import Microbatch, Width

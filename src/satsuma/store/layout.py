@@ -160,7 +160,7 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if isinstance(value, int) and value is not True and value > 0 else 0
 
 
 def _pooling(folder: Path) -> Pooling | None:

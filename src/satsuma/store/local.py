@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 import shutil
 import tempfile
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +75,7 @@ class ModelStore:
         """
         self.models_dir = models_dir
         self.catalog = load_catalog(models_dir) if catalog is None else catalog
+        self._passing: Path | None = None
         self._cache_dir = cache_dir or platformdirs.user_cache_path("satsuma", appauthor=False)
 
     def list(self) -> tuple[ModelStatus, ...]:
@@ -229,14 +233,32 @@ class ModelStore:
         return measured
 
     def _graphs_dir(self, place: Place, sha256: str) -> Path:
-        elsewhere = self._cache_dir / "graphs" / sha256[:_DIGEST_PREFIX_CHARS]
-        chosen = place.folder / ".graphs" if place.is_ours else elsewhere
-        try:
-            chosen.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"{chosen} cannot be made: {error}. satsuma keeps a model's graphs there."
-            raise StoreError(message) from error
-        return chosen
+        """Make the folder of a model's graphs: beside it, in the cache, or for this run only."""
+        name = sha256[:_DIGEST_PREFIX_CHARS]
+        beside = [place.folder / ".graphs"] if place.is_ours else []
+        for folder in (*beside, self._cache_dir / "graphs" / name):
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+                if os.access(folder, os.W_OK):
+                    return folder
+        return self._passing_dir(place.manifest.id) / name
+
+    def _passing_dir(self, model_id: str) -> Path:
+        """Make a folder that lasts as long as this store, where nothing else can be written."""
+        if self._passing is None:
+            _log.warning(
+                "the graph of %s is built for this run only: %s cannot be written "
+                "(XDG_CACHE_HOME chooses another)",
+                model_id,
+                self._cache_dir,
+            )
+            try:
+                self._passing = Path(tempfile.mkdtemp(prefix="satsuma-graphs-"))
+            except OSError as error:
+                message = f"No folder for the graph of {model_id} can be made: {error}"
+                raise StoreError(message) from error
+            weakref.finalize(self, shutil.rmtree, self._passing, ignore_errors=True)
+        return self._passing
 
     def _discard(self, model_id: str, folder: Path) -> None:
         with model_lock(self.models_dir, model_id, _log.info):

@@ -42,6 +42,8 @@ def test_a_bert_config_is_read() -> None:
         ({"hidden_act": "silu"}, "hidden_act 'silu' is not supported.*gelu, relu"),
         ({"position_embedding_type": "relative_key"}, "'relative_key'.*absolute"),
         ({"hidden_size": None}, "hidden_size"),
+        ({"vocab_size": True}, "vocab_size"),
+        ({"layer_norm_eps": "x"}, "layer_norm_eps"),
         ({"num_attention_heads": 3}, "num_attention_heads"),
     ],
 )

@@ -1,0 +1,46 @@
+"""A limit on request heads: uvicorn's own reads headers of any size, before anybody is asked who.
+
+httptools hands headers over as they come, so the bytes are counted while a head is incomplete.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_MAX_HEAD_BYTES: Final = 64 * 1024
+_REFUSAL: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+class LimitedHeadProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, closing a connection whose request head grows too long."""
+
+    _head_bytes = 0  # of a head that has not ended yet
+    _is_in_head = True
+    _num_events = 0  # ends of heads and of messages so far
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and count it if it was all of one head."""
+        num_events = self._num_events
+        super().data_received(data)
+        is_all_head = self._is_in_head and self._num_events == num_events
+        self._head_bytes = self._head_bytes + len(data) if is_all_head else 0
+        if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_REFUSAL)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """End a head."""
+        self._is_in_head = False
+        self._num_events += 1
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Wait for the next head."""
+        super().on_message_complete()
+        self._is_in_head = True
+        self._num_events += 1
