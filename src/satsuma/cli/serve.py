@@ -20,6 +20,7 @@ from satsuma.auth.exposure import check_exposure, open_access
 from satsuma.auth.tokens import TOKENS_FILE, TokenStore
 from satsuma.cli.models import pull_model
 from satsuma.cli.options import setting_options
+from satsuma.engine.machine import detect_cores
 from satsuma.errors import DigestMismatchError, ModelNotInstalledError, StoreError
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings, load_settings
@@ -50,6 +51,7 @@ def serve(**flags: Any) -> None:
     """
     _set_up_logging()
     settings = load_settings(flags)
+    _warn_of_threads(settings)
     tokens = TokenStore(settings.data_dir / TOKENS_FILE)
     check_exposure(settings, tokens)
     store = ModelStore(settings.models_dir)
@@ -70,6 +72,13 @@ def _set_up_logging() -> None:
     """Log our own lines; of the libraries', only what goes wrong: URLs may carry secrets."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("satsuma").setLevel(logging.INFO)
+
+
+def _warn_of_threads(settings: Settings) -> None:
+    usable = detect_cores().usable
+    if settings.threads > usable:
+        warning = f"{settings.threads} threads on {usable} cores make everything slower."
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
 
 
 def _wanted(settings: Settings) -> tuple[str, ...]:
@@ -145,15 +154,17 @@ class _Session:
             self.failure = error
             signal.raise_signal(signal.SIGTERM)
             return
-        click.echo(_invitation(url, self.models, is_open=open_access(self.settings, self.tokens)))
+        is_open = open_access(self.settings, self.tokens)
+        account = "local" if is_open else next((t.account for t in self.tokens.list()), "ACCOUNT")
+        click.echo(_invitation(url, self.models, account, is_open=is_open))
 
 
-def _invitation(url: str, models: list[str], *, is_open: bool) -> str:
+def _invitation(url: str, models: list[str], account: str, *, is_open: bool) -> str:
     """Say that the server is ready, who may call, and how."""
     model = models[0]
     access = "No token is configured: any token, or none, is accepted." if is_open else ""
     header = "" if is_open else " \\\n    -H 'Authorization: Bearer YOUR_TOKEN'"
-    call = f"  curl {url}/client/v4/accounts/local/ai/run/{model}{header} \\\n    -d "
+    call = f"  curl {url}/client/v4/accounts/{account}/ai/run/{model}{header} \\\n    -d "
     lines = [
         f"Ready: {', '.join(models)}",
         access,

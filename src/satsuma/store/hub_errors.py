@@ -57,7 +57,7 @@ def hub_errors(what: str, disk: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, HFValidationError, TRANSPORT_ERROR) as error:
+    except (OSError, UnicodeEncodeError, HFValidationError, TRANSPORT_ERROR) as error:
         raise to_store_error(error, what, disk) from error
 
 
@@ -70,7 +70,10 @@ def to_store_error(error: BaseException, what: str, disk: Path) -> StoreError:
     if isinstance(error, OfflineModeIsEnabled):
         message = f"{what} is not in the cache, and HF_HUB_OFFLINE forbids asking the hub. Unset it"
         return HubUnreachableError(f"{message}, or copy the model's folder from another machine.")
-    if isinstance(error, PermissionError):
+    if isinstance(error, UnicodeEncodeError):  # the only text of the user's in a header
+        message = f"HF_TOKEN has {error.object[error.start]!r}, which no token has."
+        return HubForbiddenError(f"{message} Copy it anew.")
+    if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)):
         return StoreError(f"{what} cannot be written: {error}. See HF_HOME and --models-dir.")
     return _answered(error, what) or _unreachable(error, what)
 
