@@ -154,14 +154,14 @@ def test_token_is_sent(start: Start, hub: LoopbackHub) -> None:
 def test_a_token_that_cannot_be_one_is_named(start: Start) -> None:
     """A typographic character that came along with a copied token is no reason for a traceback."""
     with start(HF_TOKEN="hf_ü") as pulling:
-        output, _ = pulling.communicate()
+        _, errors = pulling.communicate()
     assert pulling.returncode != 0
-    assert "HF_TOKEN has 'ü'" in output
+    assert "HF_TOKEN has 'ü'" in errors
 
 
 def test_a_cache_that_is_a_file_is_named(start: Start, tmp_path: Path) -> None:
     """The message names the variable, instead of blaming the hub."""
     (tmp_path / "file").touch()
     with start(HF_HOME=str(tmp_path / "file")) as pulling:
-        output, _ = pulling.communicate()
-    assert "See HF_HOME" in output
+        _, errors = pulling.communicate()
+    assert "See HF_HOME" in errors
