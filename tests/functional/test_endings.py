@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -71,41 +72,35 @@ def test_nothing_is_sent_to_anybody(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*Microsoft*"))
 
 
-def test_close_ends_the_calls_in_flight(tmp_path: Path) -> None:
-    """Their callers hear it, and so do those who come later."""
-    ai, heard = Ai(models_dir=tmp_path), threading.Event()
-    ai.run(ALL_MINILM, {"text": "x"})
+def close_during_a_call(ai: Ai, inputs: dict[str, Any], after_s: float) -> None:
+    """Close while another thread waits for an answer; it must hear of it."""
+    heard = threading.Event()
 
     def call() -> None:
         with pytest.raises(ShuttingDownError):
-            ai.run(ALL_MINILM, LONG)
+            ai.run(ALL_MINILM, inputs)
         heard.set()
 
     caller = threading.Thread(target=call)
     caller.start()
-    time.sleep(0.3)
+    time.sleep(after_s)
     ai.close()
-    assert heard.wait(10)
+    assert heard.wait(30)
     caller.join()
+
+
+def test_close_ends_the_calls_in_flight(tmp_path: Path) -> None:
+    """Their callers hear it, and so do those who come later."""
+    ai = Ai(models_dir=tmp_path)
+    ai.run(ALL_MINILM, {"text": "x"})
+    close_during_a_call(ai, LONG, after_s=0.3)
     with pytest.raises(ShuttingDownError):
         ai.run(ALL_MINILM, {"text": "x"})
 
 
 def test_close_while_a_model_loads(tmp_path: Path) -> None:
     """A call that waits for its model is ended as well."""
-    ai, heard = Ai(models_dir=tmp_path), threading.Event()
-
-    def call() -> None:
-        with pytest.raises(ShuttingDownError):
-            ai.run(ALL_MINILM, {"text": "x"})
-        heard.set()
-
-    caller = threading.Thread(target=call)
-    caller.start()
-    time.sleep(0.05)
-    ai.close()
-    assert heard.wait(30)
-    caller.join()
+    close_during_a_call(Ai(models_dir=tmp_path), {"text": "x"}, after_s=0.05)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

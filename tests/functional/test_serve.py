@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -201,4 +202,28 @@ def test_a_taken_port_is_explained(home: Path) -> None:
         result = satsuma("serve", "--port", port, "--model", ALL_MINILM, env=environment(home))
     assert result.returncode == 1
     assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_server_with_no_model_at_all_does_not_start(home: Path) -> None:
+    """Neither hub nor package index nor package: it says so and exits with 1."""
+    env = environment(home, HF_HUB_OFFLINE="1", SATSUMA_MODEL="")
+    hidden = """
+from satsuma.store import local
+local.package_place = lambda *_: None
+from satsuma.cli.main import main
+main()
+"""
+    env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    env |= {"PIP_CONFIG_FILE": "/dev/null"}
+    result = subprocess.run(
+        [sys.executable, "-c", hidden, "serve", "--port", "0", "--models-dir", str(home / "none")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "nothing can be served" in result.stderr
     assert "Traceback" not in result.stderr

@@ -56,8 +56,10 @@ def serve(**flags: Any) -> None:
     check_exposure(settings, tokens)
     store = ModelStore(settings.models_dir)
     unavailable = _fetch_missing(store, settings)
-    service = assemble(settings, store, unavailable)
     ids = [model for model in _wanted(settings) if model not in unavailable]
+    if not ids:
+        raise ModelNotInstalledError("None of the models could be fetched: nothing can be served.")
+    service = assemble(settings, store, unavailable)
     session = _Session(service, settings, tokens, ids)
     exit_code = run(session.serve())
     if session.failure is not None:
