@@ -7,12 +7,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
+from satsuma.api.binding import BindingRoutes
 from satsuma.api.cloudflare import RunRoute
 from satsuma.api.drain import Drain, DrainGate
 from satsuma.api.errors import MethodNotAvailableError, NoRouteError
 from satsuma.api.identity import RequestIdentity
+from satsuma.api.inference import Inference
 from satsuma.api.middleware import Authentication, BodyLimit, ErrorEnvelopes
+from satsuma.api.miniflare import MiniflareProxy
 from satsuma.api.ops import OpsRoutes
 from satsuma.api.ports import EmbeddingService
 from satsuma.auth.tokens import TokenStore
@@ -33,9 +37,10 @@ def create_app(
     """
     drain = Drain()
     app = Starlette(
-        routes=[*RunRoute(service, settings.deadline_s).routes(), *OpsRoutes(service).routes()],
+        routes=_routes(service, settings),
         middleware=[  # outermost first
             Middleware(RequestIdentity),
+            Middleware(MiniflareProxy),
             Middleware(DrainGate, drain=drain),
             Middleware(ErrorEnvelopes),
             Middleware(Authentication, settings=settings, tokens=tokens),
@@ -46,6 +51,15 @@ def create_app(
     app.router.redirect_slashes = False  # a path is right or wrong; nobody follows a POST's 307
     app.state.drain = drain
     return app
+
+
+def _routes(service: EmbeddingService, settings: Settings) -> list[Route]:
+    inference = Inference(service, settings.deadline_s)
+    return [
+        *RunRoute(inference).routes(),
+        *BindingRoutes(inference).routes(),
+        *OpsRoutes(service).routes(),
+    ]
 
 
 async def _raise_known(request: Request, error: Exception) -> Response:

@@ -11,8 +11,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from satsuma.api.errors import error_response
-from satsuma.api.identity import request_id
+from satsuma.api.envelopes import error_response
 from satsuma.errors import ShuttingDownError
 
 _HEALTH: Final = "/health"  # still true while the server drains
@@ -98,7 +97,7 @@ class DrainGate:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     error = ShuttingDownError("The server is stopping and takes no new work; please try again.")
-    await error_response(error, request_id(scope))(scope, receive, send)
+    await error_response(error, scope)(scope, receive, send)
 
 
 async def _discard_body(receive: Receive) -> None:

@@ -1,19 +1,13 @@
-"""Every failure's HTTP status, Cloudflare code and JSON shape: one table, and how it is applied.
+"""Every failure's HTTP status and Cloudflare code: one table.
 
-Two shapes, as Cloudflare's: the model layer's (`result` is {}, the message carries the request's
-id) and the general one (`result` is null). docs/errors.md is generated from `error_rows()`.
+`envelopes.py` gives an answer its JSON shape. docs/errors.md is generated from `error_rows()`.
 """
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
-
-import orjson
-from starlette.responses import Response
+from typing import Final
 
 from satsuma.errors import (
     AuthenticationError,
@@ -33,8 +27,6 @@ from satsuma.errors import (
     StoreError,
     UnsupportedModelError,
 )
-
-_logger = logging.getLogger("satsuma.api")
 
 _INTERNAL: Final = "An internal server error occured."  # Cloudflare's spelling; clients match it
 
@@ -64,6 +56,43 @@ class MalformedAccountError(SatsumaError):
     """The path's account id has an impossible form."""
 
     code = "malformed_account"
+
+
+class InvalidQueryError(SatsumaError):
+    """A parameter of the query has an impossible value, or a needed one is missing."""
+
+    code = "invalid_query"
+
+
+class IncompleteRequestError(SatsumaError):
+    """A Worker's request lacks a header or a part of its body."""
+
+    code = "incomplete_request"
+
+
+class DeprecatedClientError(SatsumaError):
+    """A Worker's client speaks an older version of the binding's protocol."""
+
+    code = "deprecated_client"
+
+
+class UnlistedModelError(ModelNotFoundError):
+    """The catalog was asked for a model that it does not have; on a run route that is a 400."""
+
+
+class InvalidParameterError(InvalidInputError):
+    """A member of an OpenAI request has an impossible value.
+
+    Attributes:
+        param: the member's name, which OpenAI's clients show.
+    """
+
+    code = "invalid_parameter"
+
+    def __init__(self, message: str, *, param: str) -> None:
+        """Keep the name beside the message."""
+        super().__init__(message)
+        self.param = param
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +125,13 @@ class Answer:
 
 
 _AI: Final = "AiError"
-_UNEXPECTED: Final = Answer(500, 4007, _INTERNAL, kind=_AI)
+UNEXPECTED: Final = Answer(500, 4007, _INTERNAL, kind=_AI)
 _UNAVAILABLE_MODEL: Final = Answer(503, 5007, kind=_AI)
 
 # A class without a row of its own uses that of its nearest ancestor with one.
 TABLE: Final[dict[type[SatsumaError], Answer]] = {
-    SatsumaError: _UNEXPECTED,
-    ConfigurationError: _UNEXPECTED,
+    SatsumaError: UNEXPECTED,
+    ConfigurationError: UNEXPECTED,
     InvalidInputError: Answer(400, 5006, kind="Bad input", prefix="Error: "),
     RequestTooLargeError: Answer(413, 3006, "Request is too large", kind=_AI),
     AuthenticationError: Answer(401, 10000, "Authentication error"),
@@ -124,18 +153,26 @@ TABLE: Final[dict[type[SatsumaError], Answer]] = {
     ),
     DeadlineExceededError: Answer(408, 3007, "Request timeout", kind=_AI),
     ShuttingDownError: Answer(503, 3040, kind=_AI),
-    EngineError: _UNEXPECTED,
-    RemoteError: _UNEXPECTED,
+    EngineError: UNEXPECTED,
+    RemoteError: UNEXPECTED,
     NoRouteError: Answer(400, 7000, "No route for that URI"),
     MethodNotAvailableError: Answer(405, 7001),
     MalformedAccountError: Answer(404, 7003),
+    InvalidQueryError: Answer(400, 1001),
+    UnlistedModelError: Answer(404, 5007),
+    IncompleteRequestError: Answer(
+        400, 3003, kind=_AI, prefix="Request is missing headers or body: "
+    ),
+    DeprecatedClientError: Answer(
+        405, 5019, "Request trying to use deprecated SDK version", kind=_AI
+    ),
 }
 
 
 def find_answer(error_type: type[BaseException]) -> Answer:
     """Find the row of an exception's class or of its nearest ancestor; any other is unexpected."""
     ancestors = (one for one in error_type.__mro__ if issubclass(one, SatsumaError))
-    return next((TABLE[one] for one in ancestors if one in TABLE), _UNEXPECTED)
+    return next((TABLE[one] for one in ancestors if one in TABLE), UNEXPECTED)
 
 
 def error_rows() -> list[tuple[str, str, int, int, str]]:
@@ -147,64 +184,6 @@ def error_rows() -> list[tuple[str, str, int, int, str]]:
         message = f"AiError: {answer.kind}: {says} (*request id*)" if answer.kind else says
         rows.append((error_type.__name__, error_type.code, answer.status, answer.code, message))
     return rows
-
-
-def error_response(error: Exception, request_id: str) -> Response:
-    """Make the answer to a failure, and write its one line of log.
-
-    Args:
-        error: a `SatsumaError`; anything else is answered as an internal error, without its text.
-        request_id: the uuid of the answer's headers.
-    """
-    answer = find_answer(type(error))
-    _log(error, answer, request_id)
-    frame = _model_layer if answer.is_model_layer else _general_layer
-    headers = {"cf-ai-req-id": request_id} if answer.is_model_layer else {}
-    return Response(
-        orjson.dumps(frame(answer, answer.describe(error), request_id)),
-        status_code=answer.status,
-        headers=headers | _extra_headers(error),
-        media_type="application/json",
-    )
-
-
-def _model_layer(answer: Answer, description: str, request_id: str) -> dict[str, Any]:
-    message = f"AiError: {answer.kind}: {description} ({request_id})"
-    errors = [{"message": message, "code": answer.code}]
-    return {"errors": errors, "success": False, "result": {}, "messages": []}
-
-
-def _general_layer(answer: Answer, description: str, _request_id: str) -> dict[str, Any]:
-    error: dict[str, Any] = {"code": answer.code, "message": description}
-    if answer.chain is None:
-        return {"result": None, "success": False, "errors": [error], "messages": []}
-    error["error_chain"] = [dict(zip(("code", "message"), answer.chain, strict=True))]
-    return {"success": False, "errors": [error], "messages": [], "result": None}
-
-
-def _extra_headers(error: Exception) -> dict[str, str]:
-    if isinstance(error, OverloadedError):
-        return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
-    if isinstance(error, ShuttingDownError):
-        return {"connection": "close", "retry-after": "1"}
-    if isinstance(error, MethodNotAvailableError):
-        return {"allow": error.allow}
-    return {}
-
-
-def _log(error: Exception, answer: Answer, request_id: str) -> None:
-    """Write one line; a client's own mistakes say no more than their code, for texts are private.
-
-    Only what the table has no words for brings its traceback.
-    """
-    name = error.code if isinstance(error, SatsumaError) else type(error).__name__
-    line = f"request {request_id}: {answer.status} {answer.code} {name}"
-    if answer is _UNEXPECTED:
-        _logger.error("%s", line, exc_info=error)
-    elif answer.status >= 500 and not isinstance(error, ShuttingDownError):
-        _logger.warning("%s: %s", line, error)
-    else:
-        _logger.info("%s", line)
 
 
 def _tree(root: type[SatsumaError]) -> Iterator[type[SatsumaError]]:

@@ -12,10 +12,9 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from satsuma.api.errors import error_response
-from satsuma.api.identity import request_id
+from satsuma.api.envelopes import error_response
 from satsuma.auth.exposure import open_access
-from satsuma.auth.tokens import ACCOUNT_ID, TokenStore
+from satsuma.auth.tokens import ACCOUNT_ID, TokenRecord, TokenStore
 from satsuma.errors import (
     AuthenticationError,
     MalformedCredentialsError,
@@ -24,7 +23,9 @@ from satsuma.errors import (
 )
 from satsuma.settings import Settings
 
-_PROTECTED: Final = "/client/v4"
+RECORD_KEY: Final = "satsuma.token"  # in the scope: the request's TokenRecord, or None
+
+_OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"})
 _ACCOUNT: Final = re.compile(r"/client/v4/accounts/([^/]*)(?:/|$)")
 _AUTHORIZATION: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{20,256}")
@@ -56,11 +57,11 @@ class ErrorEnvelopes:
         except Exception as error:
             if has_begun:
                 raise
-            await error_response(error, request_id(scope))(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
 
 
 class Authentication:
-    """Lets through what carries a token of the path's account."""
+    """Lets through what carries a token of the path's account, or of any where it names none."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings, tokens: TokenStore | None) -> None:
         """Stand before `app`."""
@@ -70,17 +71,18 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the request's credentials, if its path asks for any."""
-        if scope["type"] == "http" and scope["path"].startswith(_PROTECTED):
-            self._check(scope)
+        if scope["type"] == "http" and scope["path"] not in _OPEN:
+            scope = {**scope, RECORD_KEY: self._check(scope)}
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope) -> TokenRecord | None:
+        """Give the token's record; None where no token is asked for."""
         if open_access(self._settings, self._tokens):
-            return
+            return None
         token = _read_token(Headers(scope=scope))
         if self._tokens is None:
             raise AuthenticationError("Authentication error")
-        self._tokens.authenticate(token, _read_account(scope["path"]))
+        return self._tokens.authenticate(token, _read_account(scope["path"]))
 
 
 def _read_token(headers: Headers) -> str:

@@ -1,0 +1,182 @@
+"""A failure's JSON: one error, in the words of whichever client asked.
+
+Three dialects, told apart by the path alone, so that a refusal before any route has its client's
+shape too:
+
+    REST      two shapes, as Cloudflare's: the model layer's (`result` is {}, the message carries
+              the request's id) and the general one (`result` is null)
+    BINDING   what the Workers runtime reads when `env.AI.run` fails
+    OPENAI    OpenAI's `error`, and Cloudflare's `errors` beside it, for clients of either
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Scope
+
+from satsuma.api.errors import (
+    UNEXPECTED,
+    Answer,
+    InvalidParameterError,
+    MethodNotAvailableError,
+    find_answer,
+)
+from satsuma.api.identity import request_id
+from satsuma.errors import ModelError, OverloadedError, SatsumaError, ShuttingDownError
+
+_logger = logging.getLogger("satsuma.api")
+
+_BINDING_PATHS: Final = ("/run", "/ai-gateway/run")
+_OPENAI_PATH: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1/")
+
+# OpenAI's clients branch on the status; the type is for people and logs.
+_OPENAI_TYPES: Final = {
+    401: "authentication_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    429: "rate_limit_error",
+}
+
+
+class Dialect(Enum):
+    """Whose error shape a path's clients read."""
+
+    REST = auto()
+    BINDING = auto()
+    OPENAI = auto()
+
+
+def dialect_of(path: str) -> Dialect:
+    """Tell a path's dialect; anything unknown is REST."""
+    if path in _BINDING_PATHS:
+        return Dialect.BINDING
+    return Dialect.OPENAI if _OPENAI_PATH.match(path) else Dialect.REST
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An error, its row of the table, and the request that met it."""
+
+    error: Exception
+    answer: Answer
+    request_id: str
+
+    @property
+    def description(self) -> str:
+        return self.answer.describe(self.error)
+
+    @property
+    def message(self) -> str:
+        """The description, in the model layer's frame if the row belongs to that layer."""
+        if not self.answer.is_model_layer:
+            return self.description
+        return f"AiError: {self.answer.kind}: {self.description} ({self.request_id})"
+
+    @property
+    def code(self) -> str:
+        return self.error.code if isinstance(self.error, SatsumaError) else SatsumaError.code
+
+
+def error_response(error: Exception, scope: Scope) -> Response:
+    """Make the answer to a failure, and write its one line of log.
+
+    Args:
+        error: a `SatsumaError`; anything else is answered as an internal error, without its text.
+        scope: the request's; its path has the dialect, `identity.py` put the id there.
+    """
+    failure = _Failure(error, find_answer(type(error)), request_id(scope))
+    _log(failure)
+    headers = {"cf-ai-req-id": failure.request_id} if failure.answer.is_model_layer else {}
+    return Response(
+        orjson.dumps(_RENDER[dialect_of(scope["path"])](failure)),
+        status_code=failure.answer.status,
+        headers=headers | _extra_headers(error),
+        media_type="application/json",  # the binding compares it whole: no charset
+    )
+
+
+def _rest(failure: _Failure) -> dict[str, Any]:
+    answer, message = failure.answer, failure.message
+    if answer.is_model_layer:
+        errors = [{"message": message, "code": answer.code}]
+        return {"errors": errors, "success": False, "result": {}, "messages": []}
+    error: dict[str, Any] = {"code": answer.code, "message": message}
+    if answer.chain is None:
+        return {"result": None, "success": False, "errors": [error], "messages": []}
+    error["error_chain"] = [dict(zip(("code", "message"), answer.chain, strict=True))]
+    return {"success": False, "errors": [error], "messages": [], "result": None}
+
+
+def _binding(failure: _Failure) -> dict[str, Any]:
+    return {
+        "name": "AiError",
+        "internalCode": failure.answer.code,
+        "httpCode": failure.answer.status,
+        "message": failure.message,
+        "description": failure.description,
+        "requestId": failure.request_id,
+    }
+
+
+def _openai(failure: _Failure) -> dict[str, Any]:
+    error = {
+        "message": failure.message,
+        "type": _openai_type(failure.answer.status),
+        "param": _openai_param(failure.error),
+        "code": failure.code,
+    }
+    return {"error": error, **_rest(failure)}
+
+
+_RENDER: Final[dict[Dialect, Callable[[_Failure], dict[str, Any]]]] = {
+    Dialect.REST: _rest,
+    Dialect.BINDING: _binding,
+    Dialect.OPENAI: _openai,
+}
+
+
+def _openai_type(status: int) -> str:
+    if status >= 500:
+        return "server_error"
+    return _OPENAI_TYPES.get(status, "invalid_request_error")
+
+
+def _openai_param(error: Exception) -> str | None:
+    if isinstance(error, InvalidParameterError):
+        return error.param
+    return "model" if isinstance(error, ModelError) else None
+
+
+def _extra_headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, OverloadedError):
+        return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    if isinstance(error, ShuttingDownError):
+        return {"connection": "close", "retry-after": "1"}
+    if isinstance(error, MethodNotAvailableError):
+        return {"allow": error.allow}
+    return {}
+
+
+def _log(failure: _Failure) -> None:
+    """Write one line; a client's own mistakes say no more than their code, for texts are private.
+
+    Only what the table has no words for brings its traceback.
+    """
+    error, answer = failure.error, failure.answer
+    name = error.code if isinstance(error, SatsumaError) else type(error).__name__
+    line = f"request {failure.request_id}: {answer.status} {answer.code} {name}"
+    if answer is UNEXPECTED:
+        _logger.error("%s", line, exc_info=error)
+    elif answer.status >= 500 and not isinstance(error, ShuttingDownError):
+        _logger.warning("%s: %s", line, error)
+    else:
+        _logger.info("%s", line)

@@ -1,0 +1,66 @@
+"""Miniflare's remote bindings: a Worker's request, packed into another one.
+
+Miniflare sends what a binding asks for to one address, whatever the path: the URL that was meant
+in `MF-URL`, the binding's name in `MF-Binding`, each header `x` as `MF-Header-x`, method and body
+as they were. Here it is unpacked before anything else looks at it, access included.
+
+Source: cloudflare/workers-sdk, packages/miniflare/src/workers/shared/remote-bindings-utils.ts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_MARK: Final = b"mf-"
+_PACKED: Final = b"mf-header-"
+
+# How the outer request is framed is true of the body that came; the inner one's is not.
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"host"})
+
+
+class MiniflareProxy:
+    """Unpacks the requests of Miniflare's remote bindings."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand before `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request that was meant."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if "mf-url" in headers and "mf-binding" in headers:
+                scope = {**scope, **_unpack(headers)}
+        await self._app(scope, receive, send)
+
+
+def _unpack(headers: Headers) -> dict[str, Any]:
+    path, query = _split(headers["mf-url"])
+    return {
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1", "replace"),
+        "query_string": query.encode("latin-1", "replace"),
+        "headers": _unpack_headers(headers.raw),
+    }
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Give path and query; what is no URL leads nowhere, and is refused as that."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "/", ""
+    return parts.path or "/", parts.query
+
+
+def _unpack_headers(raw: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Restore the packed headers; of the outer ones stays what the inner request does not set."""
+    inner = [(n.removeprefix(_PACKED), value) for n, value in raw if n.startswith(_PACKED)]
+    inner = [(name, value) for name, value in inner if name not in _FRAMING]
+    names = {name for name, _ in inner}
+    outer = [(n, value) for n, value in raw if not n.startswith(_MARK) and n not in names]
+    return [*outer, *inner]
