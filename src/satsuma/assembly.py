@@ -54,4 +54,6 @@ def assemble(
         unload=lambda model: scheduler.forget(model.encoder),
         memory_budget_bytes=settings.memory_budget_bytes or total_memory_bytes() // 2,
     )
-    return EmbeddingService(models.catalog, residency, scheduler, settings.deadline_s)
+    return EmbeddingService(
+        models.catalog, residency, scheduler, settings.deadline_s, list_models=models.list
+    )

@@ -48,9 +48,18 @@ class ConfigurationError(SatsumaError):
 
 
 class InvalidInputError(SatsumaError):
-    """The request's content breaks the model's input schema; the message is the validator's."""
+    """The request's content breaks the model's input schema; the message is the validator's.
+
+    Attributes:
+        param: the request's member that is at fault, where it is one alone.
+    """
 
     code = "invalid_input"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """Keep the member's name beside the message."""
+        super().__init__(message)
+        self.param = param
 
 
 class MalformedJsonError(InvalidInputError):

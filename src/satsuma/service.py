@@ -9,18 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
+from satsuma.engine.pooling import cut
 from satsuma.errors import DeadlineExceededError, InvalidInputError, ModelNotFoundError
 from satsuma.residency import Residency
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.store.catalog import Catalog
+from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelManifest
-from satsuma.types import EmbedRequest, EmbedResult, FloatArray, Pooling, Timings, Tokens, Usage
+from satsuma.types import (
+    EmbedRequest,
+    EmbedResult,
+    FloatArray,
+    Pooling,
+    Timings,
+    TokenIds,
+    Tokens,
+    Usage,
+)
 
 _CHARACTERS_PER_TOKEN = 4  # of ordinary English
 
@@ -43,7 +54,12 @@ class EmbeddingService:
     """Answers embedding requests of every installed model."""
 
     def __init__(
-        self, catalog: Catalog, residency: Residency, scheduler: Scheduler, deadline_s: float
+        self,
+        catalog: Catalog,
+        residency: Residency,
+        scheduler: Scheduler,
+        deadline_s: float,
+        list_models: Callable[[], tuple[ModelStatus, ...]] = tuple,
     ) -> None:
         """Put the parts together; `assembly.assemble` makes them.
 
@@ -52,11 +68,13 @@ class EmbeddingService:
             residency: model id -> loaded model.
             scheduler: the cores.
             deadline_s: how long a request may take.
+            list_models: looks on the disk for what is here; blocks, so it is called in a thread.
         """
         self._catalog = catalog
         self._residency = residency
         self._scheduler = scheduler
         self._deadline_s = deadline_s
+        self._list_models = list_models
         self._tokenisers = ThreadPoolExecutor(_TOKENISER_THREADS, "satsuma-tokeniser")
 
     def manifest(self, model: str) -> ModelManifest:
@@ -73,11 +91,22 @@ class EmbeddingService:
             raise ModelNotFoundError(f"There is no model {model_id} in the catalog.")
         return ModelManifest(id=model_id, repository="", revision="", files=())
 
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """List the catalog's models, then the others that are here, and where each stands.
+
+        Looks on the disk each time, which takes about a millisecond.
+
+        Raises:
+            SatsumaError: if the models' folder holds what cannot be read.
+        """
+        return await run_in_background(self._list_models)
+
     async def embed(self, request: EmbedRequest) -> EmbedResult:
         """Answer one request. Cancelling it takes what is left of it out of the queue.
 
         Raises:
-            InvalidInputError: if there is no text, or an empty one.
+            InvalidInputError: if there is no text, or an empty one, or a token id that the model
+                lacks, or if its vectors cannot be cut to the wanted dimensions.
             ModelError: if the model is unknown, not installed, unsupported or wrong.
             OverloadedError: if it could not be done in time.
             DeadlineExceededError: if it was not.
@@ -127,7 +156,9 @@ class EmbeddingService:
         return has_ended
 
     async def _embed(self, request: EmbedRequest) -> EmbedResult:
-        async with self._residency.use(self.manifest(request.model).id) as model:
+        manifest = self.manifest(request.model)
+        async with self._residency.use(manifest.id) as model:
+            check_dimensions(request.dimensions, model.encoder.hidden_size, manifest)
             started_at_s = time.perf_counter()
             with self._scheduler.reserve(model.encoder, _guess_tokens(model, request.texts)):
                 tokens = await self._tokenize(model, request.texts)
@@ -136,19 +167,46 @@ class EmbeddingService:
             future = self._scheduler.submit(model.encoder, [one.ids for one in tokens], pooling)
             outcome = await asyncio.wrap_future(future)
         timings = Timings(tokenise_s, outcome.queue_s, outcome.inference_s)
-        return _assemble(outcome.vectors, pooling, tokens, timings)
+        vectors = outcome.vectors  # (B, H)
+        if request.dimensions is not None:
+            vectors = cut(vectors, request.dimensions)  # (B, D)
+        return _assemble(vectors, pooling, tokens, timings)
 
-    async def _tokenize(self, model: LoadedModel, texts: Sequence[str]) -> list[Tokens]:
+    async def _tokenize(self, model: LoadedModel, texts: Sequence[str | TokenIds]) -> list[Tokens]:
         if sum(map(len, texts)) <= _INLINE_CHARACTERS:
             return model.tokenizer.tokenize(texts)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._tokenisers, model.tokenizer.tokenize, texts)
 
 
-def _guess_tokens(model: LoadedModel, texts: Sequence[str]) -> int:
+def check_dimensions(wanted: int | None, hidden_size: int, manifest: ModelManifest) -> None:
+    """Refuse to cut vectors to a width for which the model was not trained.
+
+    Raises:
+        InvalidInputError: if so; the message says which widths there are.
+    """
+    widths = (*sorted(manifest.dimensions), hidden_size)
+    if wanted is None or wanted in widths:
+        return
+    if len(widths) == 1:
+        raise InvalidInputError(
+            f"{manifest.id} was not trained to have its vectors cut; they have {hidden_size} "
+            "dimensions, so leave `dimensions` out",
+            param="dimensions",
+        )
+    listed = ", ".join(map(str, widths))
+    message = f"`dimensions` of {manifest.id} is one of {listed}, not {wanted}"
+    raise InvalidInputError(message, param="dimensions")
+
+
+def _guess_tokens(model: LoadedModel, texts: Sequence[str | TokenIds]) -> int:
     """About how many tokens the texts have, told by their lengths alone."""
     most = model.tokenizer.max_tokens
-    return sum(min(most, 2 + len(text) // _CHARACTERS_PER_TOKEN) for text in texts)
+    return sum(min(most, 2 + _guess_length(text)) for text in texts)
+
+
+def _guess_length(text: str | TokenIds) -> int:
+    return len(text) // _CHARACTERS_PER_TOKEN if isinstance(text, str) else len(text)
 
 
 def _assemble(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+TokenIds: TypeAlias = tuple[int, ...]  # a text that the client has tokenised
 
 
 class Pooling(StrEnum):
@@ -52,13 +53,16 @@ class EmbedRequest:
 
     Attributes:
         model: a canonical model id, such as `@cf/baai/bge-base-en-v1.5`.
-        texts: the items, in the order in which their vectors are wanted.
+        texts: the items, in the order in which their vectors are wanted; each a string, or its
+            tokens in the model's own vocabulary, with or without [CLS] and [SEP].
         pooling: None asks for the model's own default.
+        dimensions: None asks for whole vectors; a smaller number cuts them.
     """
 
     model: str
-    texts: tuple[str, ...]
+    texts: tuple[str | TokenIds, ...]
     pooling: Pooling | None = None
+    dimensions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ class EmbedResult:
     """The answer to an `EmbedRequest`.
 
     Attributes:
-        vectors: (B, H) float32, one row a text, in the request's order, L2-normalised.
+        vectors: (B, H) float32, one row a text, in the request's order, L2-normalised; H is the
+            model's hidden size, or the request's `dimensions`.
         pooling: the mode that was used.
         usage: tokens counted, [CLS] and [SEP] included.
         timings: where the time went.

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from satsuma.errors import ModelNotFoundError
+from satsuma.store.catalog import bundled_catalog
+from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelManifest
+from satsuma.store.places import ModelState
 from satsuma.types import EmbedRequest, EmbedResult, Pooling, Timings, Usage
 
 MODEL = "@cf/baai/bge-base-en-v1.5"
@@ -58,12 +61,20 @@ class InTestService:
             raise ModelNotFoundError(f"{model} is in no catalog")
         return ModelManifest(MODEL, "", "", ())
 
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """List the bundled catalog, of which the one model is here."""
+        here, away = ModelState.INSTALLED, ModelState.NOT_INSTALLED
+        return tuple(
+            ModelStatus(one, here if one.id == MODEL else away, None, one.size_bytes)
+            for one in bundled_catalog().manifests
+        )
+
     def readiness(self) -> InTestReadiness:
         """Give what the test set."""
         return self.ready
 
-    async def _wait(self, text: str) -> None:
-        word, _, seconds = text.partition(" ")
+    async def _wait(self, text: object) -> None:
+        word, _, seconds = str(text).partition(" ")
         if word != "slow":
             return
         try:

@@ -17,6 +17,7 @@ from satsuma.api.identity import RequestIdentity
 from satsuma.api.inference import Inference
 from satsuma.api.middleware import Authentication, BodyLimit, ErrorEnvelopes
 from satsuma.api.miniflare import MiniflareProxy
+from satsuma.api.openai import OpenAIRoutes
 from satsuma.api.ops import OpsRoutes
 from satsuma.api.ports import EmbeddingService
 from satsuma.auth.tokens import TokenStore
@@ -58,6 +59,7 @@ def _routes(service: EmbeddingService, settings: Settings) -> list[Route]:
     return [
         *RunRoute(inference).routes(),
         *BindingRoutes(inference).routes(),
+        *OpenAIRoutes(service, inference).routes(),
         *OpsRoutes(service).routes(),
     ]
 

@@ -26,12 +26,17 @@ from starlette.types import Scope
 from satsuma.api.errors import (
     UNEXPECTED,
     Answer,
-    InvalidParameterError,
     MethodNotAvailableError,
     find_answer,
 )
 from satsuma.api.identity import request_id
-from satsuma.errors import ModelError, OverloadedError, SatsumaError, ShuttingDownError
+from satsuma.errors import (
+    InvalidInputError,
+    ModelError,
+    OverloadedError,
+    SatsumaError,
+    ShuttingDownError,
+)
 
 _logger = logging.getLogger("satsuma.api")
 
@@ -151,7 +156,7 @@ def _openai_type(status: int) -> str:
 
 
 def _openai_param(error: Exception) -> str | None:
-    if isinstance(error, InvalidParameterError):
+    if isinstance(error, InvalidInputError):
         return error.param
     return "model" if isinstance(error, ModelError) else None
 

@@ -80,21 +80,6 @@ class UnlistedModelError(ModelNotFoundError):
     """The catalog was asked for a model that it does not have; on a run route that is a 400."""
 
 
-class InvalidParameterError(InvalidInputError):
-    """A member of an OpenAI request has an impossible value.
-
-    Attributes:
-        param: the member's name, which OpenAI's clients show.
-    """
-
-    code = "invalid_parameter"
-
-    def __init__(self, message: str, *, param: str) -> None:
-        """Keep the name beside the message."""
-        super().__init__(message)
-        self.param = param
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One row of the table.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult
 
@@ -32,6 +33,9 @@ class EmbeddingService(Protocol):
 
     def manifest(self, model: str) -> ModelManifest:
         """Find a model by any of its ids, without I/O; raises `ModelNotFoundError`."""
+
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """List the catalog's models and the others that are here; looks on the disk."""
 
     def readiness(self) -> Readiness:
         """Say whether requests can be answered now."""

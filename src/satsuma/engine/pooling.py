@@ -65,6 +65,23 @@ def l2_normalize(vectors: FloatArray) -> FloatArray:
     return unit
 
 
+def cut(vectors: FloatArray, dimensions: int) -> FloatArray:
+    """Keep the first coordinates of each vector, at unit length again.
+
+    Only of use with a model trained for it: the others spread their meaning over all coordinates.
+
+    Args:
+        vectors: (B, H) float32.
+        dimensions: D, from 1 to H.
+
+    Returns:
+        (B, D) float32, rows of length 1.
+
+    Source: Kusupati et al. 2022, https://arxiv.org/abs/2205.13147 (Matryoshka).
+    """
+    return l2_normalize(vectors[:, :dimensions])  # (B, D)
+
+
 _POOLS = {Pooling.MEAN: mean_pool, Pooling.CLS: cls_pool}
 
 

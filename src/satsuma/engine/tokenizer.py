@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import tokenizers
 
-from satsuma.errors import UnsupportedModelError
-from satsuma.types import Tokens
+from satsuma.errors import InvalidInputError, UnsupportedModelError
+from satsuma.types import TokenIds, Tokens
 
 # A long text is cut before it is tokenised, so that 50 MB cost milliseconds. English has 4 to 5
 # characters a token, so the first cut nearly always leaves more than fits; where it does not
@@ -39,13 +39,36 @@ class Tokenizer:
             raise UnsupportedModelError(message) from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
+        self._frame = _find_frame(self._tokenizer)
         self.max_tokens = max_tokens
+        self.vocab_size = self._tokenizer.get_vocab_size()
 
-    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+    def tokenize(self, texts: Sequence[str | TokenIds]) -> list[Tokens]:
         """Tokenise each text; each item's ids are what they would be alone.
 
-        Beyond 256 characters a token of the model's limit, a text is not looked at.
+        Beyond 256 characters a token of the model's limit, a text is not looked at. What comes
+        as token ids gets [CLS] and [SEP] where they are missing, and is cut like a text.
+
+        Raises:
+            InvalidInputError: if a token id is not in the vocabulary.
         """
+        if any(not isinstance(text, str) for text in texts):
+            return [self._tokenize_one(text, index) for index, text in enumerate(texts)]
+        return self._tokenize_texts(cast("Sequence[str]", texts))
+
+    def _tokenize_one(self, text: str | TokenIds, index: int) -> Tokens:
+        if isinstance(text, str):
+            return self._tokenize_texts([text])[0]
+        if text and not (min(text) >= 0 and max(text) < self.vocab_size):
+            wrong = next(one for one in text if not 0 <= one < self.vocab_size)
+            raise InvalidInputError(
+                f"token id {wrong} of text {index} is not in the model's vocabulary of "
+                f"{self.vocab_size}; send ids of this model's own tokenizer, or send the text",
+                param="input",
+            )
+        return self._frame.put_around(text, self.max_tokens)
+
+    def _tokenize_texts(self, texts: Sequence[str]) -> list[Tokens]:
         limit = _CUTS_CHARACTERS_PER_TOKEN[0] * self.max_tokens
         cuts = [_cut(text, limit) for text in texts]
         encodings = self._tokenizer.encode_batch_fast([cut.beginning for cut in cuts])
@@ -61,6 +84,34 @@ class Tokenizer:
         cut = _cut(text, _CUTS_CHARACTERS_PER_TOKEN[1] * self.max_tokens)
         encoding = self._tokenizer.encode_batch_fast([cut.beginning])[0]
         return _to_tokens(encoding, is_cut=cut.loses_words)
+
+
+class _Frame(NamedTuple):
+    """What the model wants around an item's own tokens: [CLS] before, [SEP] after."""
+
+    before: TokenIds
+    after: TokenIds
+
+    def put_around(self, ids: TokenIds, max_tokens: int) -> Tokens:
+        """Frame ids that may be framed already, cut to the limit."""
+        num_before, num_after = len(self.before), len(self.after)
+        if num_before and ids[:num_before] == self.before:
+            ids = ids[num_before:]
+        if num_after and ids[-num_after:] == self.after:
+            ids = ids[:-num_after]
+        room = max_tokens - num_before - num_after
+        framed = np.array([*self.before, *ids[:room], *self.after], dtype=np.int64)  # (T,)
+        return Tokens(ids=framed, is_truncated=len(ids) > room)
+
+
+def _find_frame(tokenizer: tokenizers.Tokenizer) -> _Frame:
+    """See what the tokenizer puts around a word."""
+    encoding = tokenizer.encode("a")
+    ids, is_special = tuple(encoding.ids), encoding.special_tokens_mask
+    if 0 not in is_special:
+        return _Frame((), ())
+    start, length = is_special.index(0), is_special.count(0)
+    return _Frame(ids[:start], ids[start + length :])
 
 
 class _Cut(NamedTuple):

@@ -7,6 +7,7 @@ does not know what is installed.
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from satsuma.errors import ConfigurationError, ModelNotFoundError
-from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource, PublishedVector
+from satsuma.store.manifest import (
+    FileDigest,
+    Listing,
+    ModelManifest,
+    PackageSource,
+    Price,
+    PublishedVector,
+    Task,
+)
 from satsuma.types import Pooling
 
 LOCAL_PREFIX = "@local/"
@@ -79,13 +88,17 @@ class Catalog:
 @lru_cache(maxsize=1)
 def bundled_catalog() -> Catalog:
     """Read the catalog that comes with satsuma."""
-    folder = resources.files(__package__)
-    toml = tomllib.loads(folder.joinpath(CATALOG_FILE).read_text(encoding="utf-8"))
-    vectors = json.loads(folder.joinpath("published_vectors.json").read_text(encoding="utf-8"))
+    vectors = json.loads(_read_text("published_vectors.json"))
     return Catalog(
-        manifests=tuple(parse_manifest(entry) for entry in toml["model"]),
+        manifests=tuple(map(parse_manifest, tomllib.loads(_read_text(CATALOG_FILE))["model"])),
         vectors={model_id: tuple(map(_parse_vector, rows)) for model_id, rows in vectors.items()},
     )
+
+
+@lru_cache(maxsize=1)
+def bundled_tasks() -> tuple[Task, ...]:
+    """Read the tasks that the bundled catalog's models are for."""
+    return tuple(Task(**entry) for entry in tomllib.loads(_read_text(CATALOG_FILE))["task"])
 
 
 def load_catalog(models_dir: Path) -> Catalog:
@@ -127,7 +140,34 @@ def parse_manifest(entry: Mapping[str, Any]) -> ModelManifest:
         description=entry.get("description", ""),
         package=None if package is None else PackageSource(**package),
         aliases=tuple(entry.get("aliases", ())),
+        dimensions=_parse_dimensions(entry),
+        listing=_parse_listing(entry.get("listing")),
     )
+
+
+def _read_text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _parse_dimensions(entry: Mapping[str, Any]) -> tuple[int, ...]:
+    """Read the widths that a model may be cut to.
+
+    Raises:
+        ValueError: if one is no width below the model's own.
+    """
+    dimensions = tuple(entry.get("dimensions", ()))
+    limit = entry.get("hidden_size") or math.inf
+    if not all(type(one) is int and 0 < one < limit for one in dimensions):
+        message = f"{entry['id']}: dimensions must be whole numbers above 0 and below hidden_size"
+        raise ValueError(message)
+    return dimensions
+
+
+def _parse_listing(entry: Mapping[str, Any] | None) -> Listing | None:
+    if entry is None:
+        return None
+    prices = tuple(Price(**price) for price in entry.get("prices", ()))
+    return Listing(**{**entry, "prices": prices})
 
 
 def _parse_vector(row: Mapping[str, Any]) -> PublishedVector:

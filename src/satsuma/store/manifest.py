@@ -60,6 +60,57 @@ class PublishedVector:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """What a kind of model does, as the catalog names it."""
+
+    id: str
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What Cloudflare asks for; satsuma asks for nothing, and repeats it for programs that read it.
+
+    Attributes:
+        unit: of what, such as `per M input tokens`.
+        price: of one unit, in `currency`.
+        currency: ISO 4217.
+    """
+
+    unit: str
+    price: float
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How Cloudflare's public catalog shows a model, apart from what the manifest says anyway.
+
+    Attributes:
+        id: the model's uuid there.
+        source: 1 for Cloudflare's own `@cf` models, 2 for those of the Hugging Face hub.
+        author: lower case, as in the model's id.
+        task: a task's name.
+        created_at: UTC, as Cloudflare spells it: `2023-09-25 19:21:11.898`.
+        info: address of a page about the model.
+        has_queue: whether Cloudflare takes the model's requests into its asynchronous queue.
+        is_beta: whether Cloudflare calls the model a beta.
+        prices: what Cloudflare asks for.
+    """
+
+    id: str
+    source: int
+    author: str
+    task: str
+    created_at: str
+    info: str
+    has_queue: bool = False
+    is_beta: bool = False
+    prices: tuple[Price, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelManifest:
     """A model's identity.
 
@@ -75,6 +126,8 @@ class ModelManifest:
         description: one sentence for people.
         package: where to get the same files from the package index, if anywhere.
         aliases: other ids that mean this model.
+        dimensions: widths below `hidden_size` that the model was trained to be cut to (Matryoshka).
+        listing: how Cloudflare's catalog shows it; None if it does not.
     """
 
     id: str
@@ -88,6 +141,8 @@ class ModelManifest:
     description: str = ""
     package: PackageSource | None = None
     aliases: tuple[str, ...] = ()
+    dimensions: tuple[int, ...] = ()
+    listing: Listing | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -1,0 +1,123 @@
+"""OpenAI's embeddings API, under Workers AI's own address for it and under plain `/v1`.
+
+Sources: https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility/ and
+https://platform.openai.com/docs/api-reference/embeddings.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from satsuma.api.cloudflare import check_account, json_response
+from satsuma.api.errors import UnlistedModelError
+from satsuma.api.identity import request_id
+from satsuma.api.inference import MAX_ECHO_CHARACTERS, Inference, answer_headers
+from satsuma.api.openai_input import read_openai_request
+from satsuma.api.ports import EmbeddingService
+from satsuma.errors import ModelNotFoundError
+from satsuma.store.manifest import ModelManifest
+from satsuma.store.places import ModelState
+from satsuma.types import EmbedRequest, EmbedResult, FloatArray
+
+_POST: Final = ("POST",)
+_ACCOUNT: Final = "/client/v4/accounts/{account_id}/ai"
+_CANNOT_ANSWER: Final = frozenset({ModelState.NOT_INSTALLED, ModelState.DAMAGED})
+
+
+class OpenAIRoutes:
+    """`embeddings` and `models`, below `/v1` and below an account's `/ai/v1`."""
+
+    def __init__(self, service: EmbeddingService, inference: Inference) -> None:
+        """Answer by this inference, and list this service's models."""
+        self._service = service
+        self._inference = inference
+
+    def routes(self) -> list[Route]:
+        """List the paths."""
+        return [
+            route
+            for prefix in ("", _ACCOUNT)
+            for route in (
+                Route(f"{prefix}/v1/embeddings", self.embeddings, methods=_POST),
+                Route(f"{prefix}/v1/models", self.models),
+                Route(f"{prefix}/v1/models/{{model:path}}", self.model),
+            )
+        ]
+
+    async def embeddings(self, request: Request) -> Response:
+        """Embed the input."""
+        _check_account(request)
+        asked = read_openai_request(await self._inference.read_json(request))
+        model = self._inference.find(asked.model).id
+        embed_request = EmbedRequest(model, asked.texts, asked.pooling, asked.dimensions)
+        result = await self._inference.embed(request, embed_request)
+        answer = _to_answer(result, asked.model, is_base64=asked.is_base64)
+        return json_response(answer, answer_headers(result, request_id(request.scope)))
+
+    async def models(self, request: Request) -> Response:
+        """List the models that can answer."""
+        _check_account(request)
+        listed = [_to_model(one) for one in await self._usable()]
+        return json_response({"object": "list", "data": listed})
+
+    async def model(self, request: Request) -> Response:
+        """Show one model that can answer."""
+        _check_account(request)
+        name = request.path_params["model"]
+        try:
+            wanted = self._service.manifest(name).id
+            found = next((one for one in await self._usable() if one.id == wanted), None)
+        except ModelNotFoundError:
+            found = None
+        if found is None:
+            shown = name[:MAX_ECHO_CHARACTERS]
+            raise UnlistedModelError(f"The model {shown} does not exist or is not installed here")
+        return json_response(_to_model(found))
+
+    async def _usable(self) -> list[ModelManifest]:
+        listed = await self._service.models()
+        return [status.manifest for status in listed if status.state not in _CANNOT_ANSWER]
+
+
+def _check_account(request: Request) -> None:
+    if "account_id" in request.path_params:
+        check_account(request)
+
+
+def _to_answer(result: EmbedResult, model: str, *, is_base64: bool) -> dict[str, Any]:
+    vectors = np.ascontiguousarray(result.vectors, dtype=np.float32)  # (B, H)
+    rows = _to_base64(vectors) if is_base64 else vectors
+    data = [{"object": "embedding", "embedding": row, "index": i} for i, row in enumerate(rows)]
+    usage = {
+        "prompt_tokens": result.usage.prompt_tokens,
+        "total_tokens": result.usage.total_tokens,
+    }
+    return {"object": "list", "data": data, "model": model, "usage": usage}
+
+
+def _to_base64(vectors: FloatArray) -> list[str]:
+    """Write each row as its bytes, little-endian whatever the machine's own order."""
+    return [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
+
+
+def _to_model(manifest: ModelManifest) -> dict[str, Any]:
+    return {
+        "id": manifest.id,
+        "object": "model",
+        "created": _created(manifest),
+        "owned_by": manifest.id.removeprefix("@").split("/")[1],
+    }
+
+
+def _created(manifest: ModelManifest) -> int:
+    """Give seconds since 1970; 0 where nobody published when the model came."""
+    if manifest.listing is None:
+        return 0
+    return int(datetime.fromisoformat(manifest.listing.created_at).replace(tzinfo=UTC).timestamp())
