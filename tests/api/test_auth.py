@@ -6,6 +6,7 @@ import httpx
 import pytest
 from api.in_test_service import InTestService
 from api.serving import RUN_PATH
+from starlette.routing import Route
 
 from satsuma.api.app import create_app
 from satsuma.auth.tokens import TokenStore
@@ -151,3 +152,17 @@ async def test_without_a_store(service: InTestService, settings: Settings, statu
     async with httpx.AsyncClient(transport=transport, base_url="http://satsuma") as client:
         answer = await _post(client, {"authorization": f"Bearer {WRONG}"})
     assert answer.status_code == status
+
+
+@pytest.mark.usefixtures("token")
+async def test_every_route_asks_for_a_token(
+    service: InTestService, tokens: TokenStore, client: httpx.AsyncClient
+) -> None:
+    """But for those that say how the server is; so does what is no route."""
+    routes = create_app(service, Settings(), tokens).routes
+    paths = {route.path for route in routes if isinstance(route, Route)} | {"/", "/nowhere"}
+    for path in sorted(paths):
+        answer = await client.get(path.replace("{account_id}", "me"))
+        is_open = path in {"/health", "/ready", "/openapi.json"}
+        assert (answer.status_code == 200) is is_open, path
+        assert is_open or "Missing X-Auth-Key" in answer.text, path

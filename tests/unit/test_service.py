@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from satsuma.engine.load import FakeEncoder, LoadedModel
+from satsuma.engine.pooling import cut
 from satsuma.engine.tokenizer import Tokenizer
 from satsuma.errors import (
     DeadlineExceededError,
@@ -24,11 +25,12 @@ from satsuma.residency import Residency
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.service import EmbeddingService
-from satsuma.store.catalog import bundled_catalog
-from satsuma.store.manifest import ModelFiles
+from satsuma.store.catalog import Catalog, bundled_catalog
+from satsuma.store.manifest import ModelFiles, ModelManifest
 from satsuma.types import EmbedRequest, Pooling
 
 HELLO_WORLD = 4  # tokens
+TRAINED = ModelManifest("@local/trained", "", "", (), dimensions=(2, 1))
 
 
 class Bench:
@@ -36,6 +38,7 @@ class Bench:
 
     def __init__(self, tokenizer: Tokenizer, deadline_s: float, budget_bytes: int) -> None:
         """Put a service together from real parts and fake encoders."""
+        catalog = Catalog((*bundled_catalog().manifests, TRAINED))
         self.tokenizer = tokenizer
         self.encoders: dict[str, FakeEncoder] = {}
         self.loads: list[str] = []
@@ -49,9 +52,7 @@ class Bench:
             unload=lambda model: self.unloads.append(model.id),
             memory_budget_bytes=budget_bytes,
         )
-        self.service = EmbeddingService(
-            bundled_catalog(), self.residency, self.scheduler, deadline_s
-        )
+        self.service = EmbeddingService(catalog, self.residency, self.scheduler, deadline_s)
 
     def measure(self, model_id: str) -> int:
         """Tell a size, unless the model is not here."""
@@ -285,3 +286,50 @@ async def test_an_engine_error_reaches_its_request(make_bench: MakeBench) -> Non
     bench.encoders["@local/a"] = FakeEncoder(poison_id=7592)
     with pytest.raises(EngineError, match="poison"):
         await bench.service.embed(ask("hello"))
+
+
+async def test_token_ids_stand_for_their_text(make_bench: MakeBench) -> None:
+    """The same vector, and the same count."""
+    service = make_bench().service
+    text = await service.embed(ask("hello world"))
+    ids = await service.embed(EmbedRequest("@local/a", ((7592, 2088),)))
+    np.testing.assert_array_equal(ids.vectors, text.vectors)
+    assert ids.usage.prompt_tokens == HELLO_WORLD
+
+
+async def test_an_unknown_token_id_is_refused(make_bench: MakeBench) -> None:
+    """And the room that was reserved for it is given back."""
+    service = make_bench().service
+    for _ in range(3):
+        with pytest.raises(InvalidInputError, match="100277") as caught:
+            await service.embed(EmbedRequest("@local/a", ((100277,),)))
+    assert caught.value.param == "input"
+    assert (await service.embed(ask("a"))).vectors.shape[0] == 1
+
+
+async def test_vectors_are_cut_where_the_model_was_trained_for_it(make_bench: MakeBench) -> None:
+    """To the widths that it was trained for, its own among them."""
+    service = make_bench().service
+    whole = await service.embed(ask("hello", model=TRAINED.id))
+    hidden_size = whole.vectors.shape[1]
+    for dimensions in (1, 2, hidden_size):
+        request = EmbedRequest(TRAINED.id, ("hello",), dimensions=dimensions)
+        vectors = (await service.embed(request)).vectors
+        np.testing.assert_allclose(vectors, cut(whole.vectors, dimensions), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "dimensions", "message"),
+    [
+        ("@local/a", 2, "was not trained to have its vectors cut"),
+        (TRAINED.id, 3, "is one of 1, 2, "),
+        (TRAINED.id, 10_000, "is one of 1, 2, "),
+    ],
+)
+async def test_other_dimensions_are_refused(
+    make_bench: MakeBench, model: str, dimensions: int, message: str
+) -> None:
+    """Half a vector of a model that was not trained for it means little."""
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        await make_bench().service.embed(EmbedRequest(model, ("a",), dimensions=dimensions))
+    assert caught.value.param == "dimensions"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from satsuma.engine.pooling import cls_pool, l2_normalize, mean_pool, pool
+from satsuma.engine.pooling import cls_pool, cut, l2_normalize, mean_pool, pool
 from satsuma.types import FloatArray, IntArray, Pooling
 
 lengths_lists = st.lists(st.integers(1, 40), min_size=1, max_size=12)
@@ -70,3 +70,14 @@ def test_lengths_must_fit(lengths: list[int], pool_one: object) -> None:
     """Lengths that do not sum to T, or are not positive, are refused."""
     with pytest.raises(ValueError, match="lengths must be positive and sum to 5"):
         pool_one(draw([5])[0], np.array(lengths))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("dimensions", [1, 4, 6])
+def test_cut_vectors_have_length_one_again(dimensions: int) -> None:
+    """The first coordinates, in proportion."""
+    vectors = l2_normalize(draw([3])[0])  # (3, 6)
+    shorter = cut(vectors, dimensions)
+    assert shorter.shape == (3, dimensions)
+    np.testing.assert_allclose(np.linalg.norm(shorter, axis=1), 1.0, atol=1e-6)
+    ratio = shorter / vectors[:, :dimensions]
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-5)

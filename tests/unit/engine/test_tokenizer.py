@@ -9,7 +9,7 @@ import pytest
 
 from satsuma.engine.load import LoadedModel
 from satsuma.engine.tokenizer import Tokenizer
-from satsuma.errors import UnsupportedModelError
+from satsuma.errors import InvalidInputError, UnsupportedModelError
 from satsuma.store.manifest import ModelFiles
 
 CLS, SEP, UNKNOWN = 101, 102, 100
@@ -35,6 +35,32 @@ def test_truncation_keeps_the_marks(tokenizer: Tokenizer, num_words: int) -> Non
     assert len(tokens) == 256
     assert (tokens.ids[0], tokens.ids[-1]) == (CLS, SEP)
     assert tokens.is_truncated == (num_words > 254)
+
+
+@pytest.mark.parametrize(
+    "ids", [(7592, 2088), (CLS, 7592, 2088, SEP), (CLS, 7592, 2088), (7592, 2088, SEP)]
+)
+def test_token_ids_stand_for_their_text(tokenizer: Tokenizer, ids: tuple[int, ...]) -> None:
+    """With or without the marks, beside texts or alone."""
+    text, given = tokenizer.tokenize(["hello world", ids])
+    assert given.ids.tolist() == text.ids.tolist()
+    assert not given.is_truncated
+
+
+@pytest.mark.parametrize("num_ids", [254, 255, 5000])
+def test_token_ids_are_cut_as_texts_are(tokenizer: Tokenizer, num_ids: int) -> None:
+    """At the same place, and it is told."""
+    (tokens,) = tokenizer.tokenize([(CLS, *(7592 for _ in range(num_ids)), SEP)])
+    assert len(tokens) == 256
+    assert (tokens.ids[0], tokens.ids[-1]) == (CLS, SEP)
+    assert tokens.is_truncated == (num_ids > 254)
+
+
+@pytest.mark.parametrize("wrong", [-1, 30522, 100277, 2**63])
+def test_unknown_token_ids_are_refused(tokenizer: Tokenizer, wrong: int) -> None:
+    """Those of another model's tokenizer, say."""
+    with pytest.raises(InvalidInputError, match=f"token id {wrong} of text 1 is not in"):
+        tokenizer.tokenize(["a", (7592, wrong)])
 
 
 def test_neighbours_do_not_change_a_texts_tokens(tokenizer: Tokenizer) -> None:
