@@ -154,7 +154,7 @@ async def test_asks_for_a_token(client: httpx.AsyncClient, tokens: TokenStore, p
     """Without an account in the path, of any account."""
     token, _ = tokens.create("me")
     refused = await client.post(f"{prefix}/embeddings", json=body())
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "missing_credentials")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_api_key")
     wrong = {"authorization": f"Bearer {'w' * 40}"}
     refused = await client.get(f"{prefix}/models", headers=wrong)
     assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")

@@ -5,121 +5,26 @@ import timeit
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from api.in_test_service import MODEL
+from api.known_bodies import NOT_ARRAY, PUBLISHED, STRICTER, P, R, T
 from api.serving import RUN_PATH
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from satsuma.api.schemas import EMBEDDINGS_INPUT
-from satsuma.api.validation import QUEUE_UNAVAILABLE, explain, parse_json, parse_request
+from satsuma.api.schemas import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, Schema, schemas_of
+from satsuma.api.validation import (
+    QUEUE_UNAVAILABLE,
+    _is_embedding,
+    explain,
+    parse_json,
+    parse_request,
+)
 from satsuma.errors import InvalidInputError, MalformedJsonError
+from satsuma.store.catalog import bundled_catalog
+from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, Pooling
-
-P = "oneOf at '/' not met, 0 matches: "
-T = "required properties at '/' are 'text'"
-R = "required properties at '/' are 'requests'"
-IN_LIST = "Type mismatch of '/text', 'string' not in 'array', "
-IN_BINARY = "Type mismatch of '/text', 'string' not in 'array','binary', "
-NOT_ARRAY = "Type mismatch of '/text', 'array' not in 'string', "
-
-# Recorded from @cloudflare/cabidela 0.2.4 on the published schema; the contract's table, and more.
-PUBLISHED = [
-    ({}, P + T + ", " + R),
-    ({"prompt": "x"}, P + T + ", " + R),
-    ([], P + T + ", " + R),
-    ([{"text": "a"}], P + T + ", " + R),
-    ("text", P + T + ", " + R),
-    (5, P + T + ", " + R),
-    (None, P + T + ", " + R),
-    ({"pooling": "mean"}, P + T + ", " + R),
-    ({"text": ""}, f"{P}Length of '/text' must be >= 1 not met, {NOT_ARRAY}{T}, {R}"),
-    ({"text": 5}, f"{P}Type mismatch of '/text', 'string' not in 'number','integer', {T}, {R}"),
-    ({"text": 5.0}, f"{P}Type mismatch of '/text', 'string' not in 'number','integer', {T}, {R}"),
-    ({"text": 5.5}, f"{P}Type mismatch of '/text', 'string' not in 'number', {T}, {R}"),
-    ({"text": None}, f"{P}Type mismatch of '/text', 'string' not in 'null', {T}, {R}"),
-    ({"text": True}, f"{P}Type mismatch of '/text', 'string' not in 'boolean', {T}, {R}"),
-    ({"text": {}}, f"{P}Type mismatch of '/text', 'string' not in 'object', {T}, {R}"),
-    (
-        {"text": {"a": 1}},
-        (
-            f"{P}Type mismatch of '/text', 'string' not in 'object', "
-            f"Type mismatch of '/text/a', 'string' not in 'number','integer', {T}, {R}"
-        ),
-    ),
-    (
-        {"text": [True]},
-        f"{P}{IN_LIST}Type mismatch of '/text/0', 'string' not in 'boolean', {T}, {R}",
-    ),
-    (
-        {"text": ["a", {}]},
-        f"{P}{IN_LIST}Type mismatch of '/text/1', 'string' not in 'object', {T}, {R}",
-    ),
-    (
-        {"text": ["", True]},
-        f"{P}{IN_LIST}Length of '/text/0' must be >= 1 not met, {T}, {R}",
-    ),
-    (
-        {"text": [["a"]]},
-        f"{P}{IN_LIST}Type mismatch of '/text/0', 'string' not in 'array','binary', {T}, {R}",
-    ),
-    (
-        {"text": [[None, [5]]]},
-        f"{P}{IN_LIST}Type mismatch of '/text/0', 'string' not in 'array','binary', {T}, {R}",
-    ),
-    ({"text": "a", "pooling": "max"}, f"{P}{NOT_ARRAY}enum max not in mean,cls at '/pooling', {R}"),
-    ({"text": "a", "pooling": None}, f"{P}{NOT_ARRAY}enum null not in mean,cls at '/pooling', {R}"),
-    ({"text": "a", "pooling": 5.0}, f"{P}{NOT_ARRAY}enum 5 not in mean,cls at '/pooling', {R}"),
-    (
-        {"text": "a", "pooling": [["x"], None, True, {}]},
-        f"{P}{NOT_ARRAY}enum x,,true,[object Object] not in mean,cls at '/pooling', {R}",
-    ),
-    ({"pooling": "max"}, f"{P}enum max not in mean,cls at '/pooling', {R}"),
-    (
-        {"text": "a", "requests": [{"text": "a"}]},
-        (
-            "oneOf at '/' not met, 2 matches: Type mismatch of '/text', 'array' not in 'string', "
-            "Type mismatch of '/requests/0/text', 'array' not in 'string'"
-        ),
-    ),
-    ({"requests": [{}]}, f"{P}{T}, required properties at '/requests/0' are 'text'"),
-    ({"requests": {}}, P + T + ", " + R),
-    ({"requests": "x"}, f"{P}{T}, Type mismatch of '/requests', 'array' not in 'string'"),
-    ({"requests": None}, P + T + ", " + R),
-    (
-        {"requests": [{"text": "a"}, {"text": "", "pooling": "max"}]},
-        (
-            f"{P}{T}, Type mismatch of '/requests/0/text', 'array' not in 'string', "
-            "Length of '/requests/1/text' must be >= 1 not met, "
-            "Type mismatch of '/requests/1/text', 'array' not in 'string', "
-            "enum max not in mean,cls at '/requests/1/pooling'"
-        ),
-    ),
-]
-
-# Cloudflare's validator accepts these; what its model layer then says is not known.
-STRICTER = [
-    ({"text": []}, f"{P}{IN_BINARY}'/text' must NOT have fewer than 1 items, {T}, {R}"),
-    ({"text": [""]}, f"{P}{IN_BINARY}Length of '/text/0' must be >= 1 not met, {T}, {R}"),
-    ({"text": ["a", ""]}, f"{P}{IN_BINARY}Length of '/text/1' must be >= 1 not met, {T}, {R}"),
-    (
-        {"text": [5]},
-        f"{P}{IN_BINARY}Type mismatch of '/text/0', 'string' not in 'number','integer', {T}, {R}",
-    ),
-    (
-        {"text": ["a", None]},
-        f"{P}{IN_BINARY}Type mismatch of '/text/1', 'string' not in 'null', {T}, {R}",
-    ),
-    (
-        {"text": ["a"] * 101},
-        f"{P}{IN_BINARY}'/text' must NOT have more than 100 items, {T}, {R}",
-    ),
-    (
-        {"text": {"0": "a"}},
-        (
-            f"{P}Type mismatch of '/text', 'string' not in 'object', "
-            f"Type mismatch of '/text', 'array' not in 'object', {T}, {R}"
-        ),
-    ),
-]
 
 
 @pytest.mark.parametrize(("body", "message"), PUBLISHED)
@@ -278,3 +183,122 @@ async def test_refuses_what_it_cannot_do(
     (error,) = answer.json()["errors"]
     assert (answer.status_code, error["code"]) == (400, 5006)
     assert part in error["message"]
+
+
+# Bodies near the edge of what is valid: right members with wrong values, wrong ones with right.
+SCALARS = st.sampled_from(["", "a", "mean", "cls", 0, 5, 5.0, 5.5, True, False, None])
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
+    max_leaves=6,
+)
+TEXTS = st.lists(st.sampled_from(["a", "b"]), max_size=3) | st.sampled_from([100, 101]).map(
+    lambda count: ["a"] * count
+)
+EMBEDDINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": TEXTS | st.just("a") | JSON,
+        "pooling": st.sampled_from(["mean", "cls"]) | JSON,
+        "unknown": JSON,
+    },
+)
+QUEUES = st.lists(EMBEDDINGS | JSON, max_size=3) | JSON
+BODIES = (
+    JSON
+    | EMBEDDINGS
+    | st.builds(lambda body, queue: {**body, "requests": queue}, EMBEDDINGS, QUEUES)
+)
+SERVED = jsonschema_rs.validator_for(EMBEDDINGS_INPUT)
+
+
+@settings(max_examples=200, deadline=None)
+@given(EMBEDDINGS | JSON)
+def test_the_short_cut_decides_as_the_schema_does(body: Any) -> None:
+    """What is let through without a look at the schema is what the schema lets through."""
+    assert _is_embedding(body) == (explain(EMBEDDINGS_INPUT["oneOf"][0], body) is None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES)
+def test_the_served_schema_decides(body: Any) -> None:
+    """A plain reader of JSON Schema comes to the same decision as the server."""
+    assert SERVED.is_valid(body) == (explain(EMBEDDINGS_INPUT, body) is None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BODIES)
+def test_a_request_is_what_meets_the_schema_and_wants_no_queue(body: Any) -> None:
+    """The decision of the whole path, short cut included, and the words of the refusal."""
+    why = explain(EMBEDDINGS_INPUT, body)
+    if why is None and explain(EMBEDDINGS_INPUT["oneOf"][0], body) is None:
+        texts = parse_request(MODEL, body).texts
+        assert body["text"] in (list(texts), *texts)
+    else:
+        with pytest.raises(InvalidInputError) as refused:
+            parse_request(MODEL, body)
+        assert str(refused.value) == (why or QUEUE_UNAVAILABLE)
+
+
+@pytest.mark.parametrize("count", [1_000, 1_001])
+def test_the_queue_has_an_end(count: int) -> None:
+    """More requests than the served schema allows are refused in its words."""
+    body = {"requests": [{"text": "a"}] * count}
+    too_many = "'/requests' must NOT have more than 1000 items"
+    assert SERVED.is_valid(body) == (count == 1_000)
+    with pytest.raises(InvalidInputError) as refused:
+        parse_request(MODEL, body)
+    assert str(refused.value) == (QUEUE_UNAVAILABLE if count == 1_000 else f"{P}{T}, {too_many}")
+
+
+def test_no_array_of_the_schema_is_endless() -> None:
+    """The walk relies on a limit, for a hostile body must not buy a long one."""
+
+    def arrays(schema: Schema) -> list[Schema]:
+        inner = [*schema.get("oneOf", ()), *schema.get("properties", {}).values()]
+        inner += [schema["items"]] if "items" in schema else []
+        found = [schema] if schema.get("type") == "array" else []
+        return found + [array for one in inner for array in arrays(one)]
+
+    found = arrays(EMBEDDINGS_INPUT)
+    assert len(found) == 3
+    assert all("maxItems" in one for one in found)
+
+
+@pytest.mark.parametrize("pooling", [None, *Pooling])
+def test_models_differ_in_their_default_pooling_alone(pooling: Pooling | None) -> None:
+    """Which decides nothing, so that one schema serves to validate for all."""
+    manifest = ModelManifest("@local/a", "", "", (), pooling=pooling)
+    schema = json.loads(json.dumps(schemas_of(manifest).input))
+    expected = json.loads(json.dumps(EMBEDDINGS_INPUT))
+    for one in (schema, expected):
+        embedding, queued = one["oneOf"]
+        queued = queued["properties"]["requests"]["items"]
+        defaults = {e["properties"]["pooling"].pop("default", None) for e in (embedding, queued)}
+        assert defaults == ({pooling} if one is schema else {"mean"})
+    assert schema == expected
+
+
+def test_the_bundled_models_have_the_schema_that_validates() -> None:
+    """What is served for them is what their requests are compared with."""
+    for manifest in bundled_catalog().manifests:
+        assert schemas_of(manifest).input == EMBEDDINGS_INPUT
+
+
+async def test_an_answer_meets_the_served_schema(client: httpx.AsyncClient) -> None:
+    """And is told from the queue's answer, which the published schema cannot do."""
+    manifest = ModelManifest("@local/a", "", "", (), pooling=Pooling.MEAN)
+    output = jsonschema_rs.validator_for(schemas_of(manifest).output)
+    result = (await client.post(RUN_PATH, json={"text": ["a", "b"]})).json()["result"]
+    output.validate(result)
+    assert sorted(result) == sorted(EMBEDDINGS_ANSWER["properties"])
+    assert not output.is_valid({**result, "request_id": "x"})
+    assert not output.is_valid({})
+
+
+def test_the_words_are_our_own() -> None:
+    """Of Cloudflare's schema the structure is taken, not the sentences."""
+    schemas = schemas_of(ModelManifest("@local/a", "", "", ()))
+    text = json.dumps([schemas.input, schemas.output])
+    assert "we highly suggest" not in text
+    assert "Batch of" not in text

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from satsuma.api.binding import BindingRoutes
+from satsuma.api.catalog import CatalogRoutes
 from satsuma.api.cloudflare import RunRoute
 from satsuma.api.drain import Drain, DrainGate
 from satsuma.api.errors import MethodNotAvailableError, NoRouteError
@@ -18,6 +19,7 @@ from satsuma.api.inference import Inference
 from satsuma.api.middleware import Authentication, BodyLimit, ErrorEnvelopes
 from satsuma.api.miniflare import MiniflareProxy
 from satsuma.api.openai import OpenAIRoutes
+from satsuma.api.openapi.document import DocumentRoute
 from satsuma.api.ops import OpsRoutes
 from satsuma.api.ports import EmbeddingService
 from satsuma.auth.tokens import TokenStore
@@ -60,7 +62,9 @@ def _routes(service: EmbeddingService, settings: Settings) -> list[Route]:
         *RunRoute(inference).routes(),
         *BindingRoutes(inference).routes(),
         *OpenAIRoutes(service, inference).routes(),
+        *CatalogRoutes(service).routes(),
         *OpsRoutes(service).routes(),
+        *DocumentRoute().routes(),
     ]
 
 

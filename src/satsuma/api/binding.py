@@ -15,6 +15,7 @@ from satsuma.api.cloudflare import json_response, to_answer
 from satsuma.api.errors import DeprecatedClientError, IncompleteRequestError
 from satsuma.api.identity import request_id
 from satsuma.api.inference import Inference, answer_headers
+from satsuma.api.schemas import schemas_of
 from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_request
 from satsuma.errors import InvalidInputError
 
@@ -41,9 +42,10 @@ class BindingRoutes:
         """Embed the inputs' texts."""
         if request.query_params.get("version") != _VERSION:
             raise DeprecatedClientError("only version 3 of the protocol is spoken")
-        model = self._inference.find(_read_model(request)).id
+        model = self._inference.find(_read_model(request))
         inputs = _read_inputs(await self._inference.read_json(request))
-        result = await self._inference.embed(request, parse_request(model, inputs))
+        embed_request = parse_request(model.id, inputs, schemas_of(model).input)
+        result = await self._inference.embed(request, embed_request)
         return json_response(to_answer(result), answer_headers(result, request_id(request.scope)))
 
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from satsuma.api.errors import MalformedAccountError
 from satsuma.api.identity import request_id
 from satsuma.api.inference import MAX_ECHO_CHARACTERS, Inference, answer_headers
+from satsuma.api.schemas import schemas_of
 from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_request
 from satsuma.auth.tokens import ACCOUNT_ID
 from satsuma.errors import InvalidInputError
@@ -42,10 +43,11 @@ class RunRoute:
     async def run(self, request: Request) -> Response:
         """Embed the body's texts."""
         check_account(request)
-        model = self._inference.find(request.path_params["model"]).id
+        model = self._inference.find(request.path_params["model"])
         _check_query(request)
         body = await self._inference.read_json(request)
-        result = await self._inference.embed(request, parse_request(model, body))
+        embed_request = parse_request(model.id, body, schemas_of(model).input)
+        result = await self._inference.embed(request, embed_request)
         envelope = {"result": to_answer(result), "success": True, "errors": [], "messages": []}
         return json_response(envelope, answer_headers(result, request_id(request.scope)))
 

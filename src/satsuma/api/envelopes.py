@@ -26,11 +26,13 @@ from starlette.types import Scope
 from satsuma.api.errors import (
     UNEXPECTED,
     Answer,
+    DeprecatedClientError,
     MethodNotAvailableError,
     find_answer,
 )
 from satsuma.api.identity import request_id
 from satsuma.errors import (
+    AuthenticationError,
     InvalidInputError,
     ModelError,
     OverloadedError,
@@ -68,16 +70,25 @@ def dialect_of(path: str) -> Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
-    """An error, its row of the table, and the request that met it."""
+class Failure:
+    """What every dialect says of an error.
 
-    error: Exception
-    answer: Answer
+    Attributes:
+        error: the exception's class.
+        description: what is wrong, without the layer's frame.
+        request_id: the uuid of the answer's headers.
+        param: the request's member that is at fault, if it is one alone.
+    """
+
+    error: type[BaseException]
+    description: str
     request_id: str
+    param: str | None = None
 
     @property
-    def description(self) -> str:
-        return self.answer.describe(self.error)
+    def answer(self) -> Answer:
+        """The error's row of the table."""
+        return find_answer(self.error)
 
     @property
     def message(self) -> str:
@@ -85,10 +96,6 @@ class _Failure:
         if not self.answer.is_model_layer:
             return self.description
         return f"AiError: {self.answer.kind}: {self.description} ({self.request_id})"
-
-    @property
-    def code(self) -> str:
-        return self.error.code if isinstance(self.error, SatsumaError) else SatsumaError.code
 
 
 def error_response(error: Exception, scope: Scope) -> Response:
@@ -98,18 +105,24 @@ def error_response(error: Exception, scope: Scope) -> Response:
         error: a `SatsumaError`; anything else is answered as an internal error, without its text.
         scope: the request's; its path has the dialect, `identity.py` put the id there.
     """
-    failure = _Failure(error, find_answer(type(error)), request_id(scope))
-    _log(failure)
-    headers = {"cf-ai-req-id": failure.request_id} if failure.answer.is_model_layer else {}
+    answer, identity = find_answer(type(error)), request_id(scope)
+    _log(error, answer, identity)
+    failure = Failure(type(error), answer.describe(error), identity, _param(error))
+    headers = {"cf-ai-req-id": identity} if answer.is_model_layer else {}
     return Response(
-        orjson.dumps(_RENDER[dialect_of(scope["path"])](failure)),
-        status_code=failure.answer.status,
+        orjson.dumps(render(failure, dialect_of(scope["path"]))),
+        status_code=answer.status,
         headers=headers | _extra_headers(error),
         media_type="application/json",  # the binding compares it whole: no charset
     )
 
 
-def _rest(failure: _Failure) -> dict[str, Any]:
+def render(failure: Failure, dialect: Dialect) -> dict[str, Any]:
+    """Give a failure's JSON in one dialect."""
+    return _RENDER[dialect](failure)
+
+
+def _rest(failure: Failure) -> dict[str, Any]:
     answer, message = failure.answer, failure.message
     if answer.is_model_layer:
         errors = [{"message": message, "code": answer.code}]
@@ -121,7 +134,7 @@ def _rest(failure: _Failure) -> dict[str, Any]:
     return {"success": False, "errors": [error], "messages": [], "result": None}
 
 
-def _binding(failure: _Failure) -> dict[str, Any]:
+def _binding(failure: Failure) -> dict[str, Any]:
     return {
         "name": "AiError",
         "internalCode": failure.answer.code,
@@ -132,17 +145,17 @@ def _binding(failure: _Failure) -> dict[str, Any]:
     }
 
 
-def _openai(failure: _Failure) -> dict[str, Any]:
+def _openai(failure: Failure) -> dict[str, Any]:
     error = {
         "message": failure.message,
         "type": _openai_type(failure.answer.status),
-        "param": _openai_param(failure.error),
-        "code": failure.code,
+        "param": failure.param,
+        "code": _openai_code(failure.error),
     }
     return {"error": error, **_rest(failure)}
 
 
-_RENDER: Final[dict[Dialect, Callable[[_Failure], dict[str, Any]]]] = {
+_RENDER: Final[dict[Dialect, Callable[[Failure], dict[str, Any]]]] = {
     Dialect.REST: _rest,
     Dialect.BINDING: _binding,
     Dialect.OPENAI: _openai,
@@ -155,7 +168,14 @@ def _openai_type(status: int) -> str:
     return _OPENAI_TYPES.get(status, "invalid_request_error")
 
 
-def _openai_param(error: Exception) -> str | None:
+def _openai_code(error: type[BaseException]) -> str:
+    """Give our own stable word, but where OpenAI's clients look for theirs."""
+    if issubclass(error, AuthenticationError):
+        return "invalid_api_key"
+    return error.code if issubclass(error, SatsumaError) else SatsumaError.code
+
+
+def _param(error: Exception) -> str | None:
     if isinstance(error, InvalidInputError):
         return error.param
     return "model" if isinstance(error, ModelError) else None
@@ -168,17 +188,18 @@ def _extra_headers(error: Exception) -> dict[str, str]:
         return {"connection": "close", "retry-after": "1"}
     if isinstance(error, MethodNotAvailableError):
         return {"allow": error.allow}
+    if isinstance(error, DeprecatedClientError):
+        return {"allow": "POST"}  # of the protocol's current version
     return {}
 
 
-def _log(failure: _Failure) -> None:
+def _log(error: Exception, answer: Answer, identity: str) -> None:
     """Write one line; a client's own mistakes say no more than their code, for texts are private.
 
     Only what the table has no words for brings its traceback.
     """
-    error, answer = failure.error, failure.answer
     name = error.code if isinstance(error, SatsumaError) else type(error).__name__
-    line = f"request {failure.request_id}: {answer.status} {answer.code} {name}"
+    line = f"request {identity}: {answer.status} {answer.code} {name}"
     if answer is UNEXPECTED:
         _logger.error("%s", line, exc_info=error)
     elif answer.status >= 500 and not isinstance(error, ShuttingDownError):

@@ -1,10 +1,12 @@
 """From a body's bytes to an `EmbedRequest`, or to the refusal that Workers AI's clients know.
 
 A small reader of JSON schemas that speaks Workers AI's grammar: each alternative that fails leaves
-a note, and the refusal lists the notes. It knows the keywords that the published schemas use.
+a note, and the refusal lists the notes. It knows the keywords that `schemas.py` uses, and it
+decides as any reader of JSON Schema does.
 
-Where Cloudflare's own validator lets nonsense through (an empty list, a list of numbers, more
-texts than the schema's maxItems), satsuma refuses in the same grammar: see docs/compatibility.md.
+Cloudflare's own validator knows fewer keywords and so lets nonsense through (an empty list, a list
+of numbers, more texts than maxItems); satsuma refuses it in the same grammar: see
+docs/compatibility.md.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ QUEUE_UNAVAILABLE: Final = (
 )
 
 # A hostile body must not buy long work or a long answer.
-_MAX_ITEMS: Final = 1_000  # of an array for which the schema has no limit
 _MAX_NOTES: Final = 50
 _MAX_NOTE_CHARACTERS: Final = 300
 _MAX_ECHO_CHARACTERS: Final = 100
@@ -46,18 +47,19 @@ def parse_json(body: bytes) -> Any:
         raise MalformedJsonError(message) from None
 
 
-def parse_request(model: str, body: Any) -> EmbedRequest:
+def parse_request(model: str, body: Any, schema: Schema = EMBEDDINGS_INPUT) -> EmbedRequest:
     """Turn a decoded body into a request.
 
     Args:
         model: canonical id.
         body: any JSON value.
+        schema: an embedding model's input, from `schemas_of`.
 
     Raises:
         InvalidInputError: if it breaks the input schema, or asks for the asynchronous queue.
     """
     if not _is_embedding(body) or "requests" in body:
-        refusal = explain(EMBEDDINGS_INPUT, body)
+        refusal = explain(schema, body)
         if refusal is not None:
             raise InvalidInputError(refusal)
     if not _is_embedding(body) or _wants_queue(body):
@@ -172,8 +174,7 @@ def _matches_array(schema: Schema, value: Any, pointer: str, notes: list[str]) -
 
 
 def _check_size(schema: Schema, value: list[Any] | dict[str, Any], pointer: str) -> None:
-    fewest = 1 if schema["items"].get("type") == "string" else 0  # a list of texts has one
-    most = schema.get("maxItems", _MAX_ITEMS)
+    fewest, most = schema.get("minItems", 0), schema["maxItems"]
     if len(value) < fewest:
         raise _RefusedError(f"'{pointer}' must NOT have fewer than {fewest} items")
     if len(value) > most:

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -164,8 +165,15 @@ def _parse_dimensions(entry: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _parse_listing(entry: Mapping[str, Any] | None) -> Listing | None:
+    """Read how Cloudflare shows a model.
+
+    Raises:
+        TypeError: if a member is missing, or unknown.
+        ValueError: if `created_at` is no date.
+    """
     if entry is None:
         return None
+    datetime.fromisoformat(entry.get("created_at", ""))
     prices = tuple(Price(**price) for price in entry.get("prices", ()))
     return Listing(**{**entry, "prices": prices})
 

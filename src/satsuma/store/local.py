@@ -82,7 +82,7 @@ class ModelStore:
         """List the catalog's models, then the others that are here."""
         known = tuple(manifest.id for manifest in self.catalog.manifests)
         others = (model_id for model_id in self._found_ids() if model_id not in known)
-        return tuple(self._status(model_id) for model_id in (*known, *others))
+        return tuple(map(self._status, known)) + tuple(map(self._found_status, others))
 
     def info(self, name: str) -> ModelStatus:
         """Tell where one model stands.
@@ -162,15 +162,23 @@ class ModelStore:
     def _status(self, model_id: str) -> ModelStatus:
         try:
             place = self._locate(model_id)
-        except UnsupportedModelError:
-            manifest = ModelManifest(model_id, "", "", ())
-            return ModelStatus(manifest, ModelState.DAMAGED, self.folder_of(model_id), 0)
-        if place is None:
-            manifest = self._known(model_id)
-            return ModelStatus(manifest, ModelState.NOT_INSTALLED, None, manifest.size_bytes)
-        state = place.state if place.is_whole else ModelState.DAMAGED
-        size_bytes = sum((place.folder / f.path).stat().st_size for f in place.manifest.files)
-        return ModelStatus(place.manifest, state, place.folder, size_bytes, place.source)
+            if place is not None:
+                return _installed_status(place)
+        except (UnsupportedModelError, OSError):  # OSError: a file goes while it is looked at
+            return self._damaged_status(model_id)
+        manifest = self._known(model_id)
+        return ModelStatus(manifest, ModelState.NOT_INSTALLED, None, manifest.size_bytes)
+
+    def _found_status(self, model_id: str) -> ModelStatus:
+        """Tell where a model stands that has a folder, though perhaps little in it."""
+        try:
+            return self._status(model_id)
+        except ModelNotFoundError:  # no catalog knows it any more, and not all of it is there
+            return self._damaged_status(model_id)
+
+    def _damaged_status(self, model_id: str) -> ModelStatus:
+        manifest = ModelManifest(model_id, "", "", ())
+        return ModelStatus(manifest, ModelState.DAMAGED, self.folder_of(model_id), 0)
 
     def _found_ids(self) -> tuple[str, ...]:
         """Find the ids of pulled models, then of the user's own folders."""
@@ -279,6 +287,12 @@ class ModelStore:
 
     def _snapshots_in_use(self) -> set[Path]:
         return {s for folder in self._pulled_folders() for s in _snapshots_under(folder)}
+
+
+def _installed_status(place: Place) -> ModelStatus:
+    state = place.state if place.is_whole else ModelState.DAMAGED
+    size_bytes = sum((place.folder / f.path).stat().st_size for f in place.manifest.files)
+    return ModelStatus(place.manifest, state, place.folder, size_bytes, place.source)
 
 
 def discard_folder(folder: Path) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from satsuma.errors import ConfigurationError, ModelNotFoundError
-from satsuma.store.catalog import bundled_catalog, load_catalog
+from satsuma.store.catalog import Catalog, bundled_catalog, bundled_tasks, load_catalog
+from satsuma.store.manifest import Listing, Price
+from satsuma.store.record import new_record, read_record, write_record
 from satsuma.types import Pooling
 
 BASE = "@cf/baai/bge-base-en-v1.5"
@@ -144,3 +147,124 @@ def test_a_broken_catalog_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "catalog.toml").write_text(content)
     with pytest.raises(ConfigurationError, match=r"catalog\.toml is not a catalog.*docs/models"):
         load_catalog(tmp_path)
+
+
+def test_listings_are_as_published() -> None:
+    """Cloudflare's three models have what Cloudflare says of them; others say nothing of it."""
+    listings = {m.id: m.listing for m in bundled_catalog().manifests}
+    assert listings[MINILM] is None
+    assert listings[BASE] == Listing(
+        id="429b9e8b-d99e-44de-91ad-706cf8183658",
+        source=1,
+        author="baai",
+        task="Text Embeddings",
+        created_at="2023-09-25 19:21:11.898",
+        info="https://huggingface.co/BAAI/bge-base-en-v1.5",
+        has_queue=True,
+        prices=(Price("per M input tokens", 0.067, "USD"),),
+    )
+    cloudflares = [one for one in listings.values() if one is not None]
+    assert [one.id for one in cloudflares] == [
+        "57fbd08a-a4c4-411c-910d-b9459ff36c20",
+        "429b9e8b-d99e-44de-91ad-706cf8183658",
+        "01bc2fb0-4bca-4598-b985-d2584a3f46c0",
+    ]
+    assert [one.prices[0].price for one in cloudflares] == [0.02, 0.067, 0.2]
+
+
+def test_every_listed_task_is_known() -> None:
+    """A task has one id and one description, which the listings refer to by its name."""
+    tasks = [task.name for task in bundled_tasks()]
+    listings = [m.listing for m in bundled_catalog().manifests if m.listing is not None]
+    assert {listing.task for listing in listings} == set(tasks)
+    assert len(tasks) == len(set(tasks))
+
+
+OWN = """
+[[model]]
+id = "@local/mine"
+repository = ""
+revision = ""
+{more}
+[[model.file]]
+path = "config.json"
+"""
+
+
+def _own(folder: Path, more: str) -> Catalog:
+    (folder / "catalog.toml").write_text(OWN.format(more=more))
+    return load_catalog(folder)
+
+
+@pytest.mark.parametrize(
+    ("more", "dimensions"),
+    [
+        ("", ()),
+        ("hidden_size = 768\ndimensions = [512, 256]", (512, 256)),
+        ("hidden_size = 768\ndimensions = [767, 1]", (767, 1)),
+        ("dimensions = [512]", (512,)),
+        ("hidden_size = 0\ndimensions = [512]", (512,)),
+        ("hidden_size = 768\ndimensions = []", ()),
+    ],
+)
+def test_reads_the_widths_that_a_model_can_be_cut_to(
+    tmp_path: Path, more: str, dimensions: tuple[int, ...]
+) -> None:
+    """Any, as long as they are below the model's own where that is known."""
+    model = _own(tmp_path, more).find("@local/mine")
+    assert model is not None
+    assert model.dimensions == dimensions
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "hidden_size = 768\ndimensions = [768]",
+        "hidden_size = 768\ndimensions = [512, 1024]",
+        "dimensions = [0]",
+        "dimensions = [-1]",
+        "dimensions = [1.5]",
+        "dimensions = [true]",
+        "dimensions = ['512']",
+        "dimensions = '512'",
+        "dimensions = 512",
+    ],
+)
+def test_refuses_widths_that_cannot_be(tmp_path: Path, more: str) -> None:
+    """When the catalog is read, not when somebody asks for one."""
+    with pytest.raises(ConfigurationError, match=r"catalog\.toml is not a catalog"):
+        _own(tmp_path, more)
+
+
+LISTED = "[model.listing]\nid='x'\nsource=1\nauthor='a'\ntask='t'\ninfo=''\n"
+LISTED_AT = LISTED + "created_at='2026-01-01 00:00:00.000'\n"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "listing = 'x'",
+        "[model.listing]\nid = 'x'",
+        LISTED,
+        LISTED + "created_at='yesterday'",
+        LISTED + "created_at=2026-01-01",
+        LISTED_AT + "unheard_of=1",
+        LISTED_AT + "prices=[{price=1}]",
+    ],
+)
+def test_refuses_half_a_listing(tmp_path: Path, more: str) -> None:
+    """A listing has all that Cloudflare's has, and nothing else."""
+    assert _own(tmp_path, LISTED_AT).find("@local/mine") is not None
+    with pytest.raises(ConfigurationError, match=r"catalog\.toml is not a catalog"):
+        _own(tmp_path, more)
+
+
+def test_a_record_keeps_everything(tmp_path: Path) -> None:
+    """What a pull writes down reads back the same, listing and widths included."""
+    base = bundled_catalog().find(BASE)
+    assert base is not None
+    manifest = replace(base, dimensions=(512, 256))
+    write_record(tmp_path, new_record(manifest, "hub"))
+    record = read_record(tmp_path)
+    assert record is not None
+    assert record.manifest == manifest

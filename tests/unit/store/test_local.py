@@ -18,8 +18,9 @@ from satsuma.errors import (
     StoreError,
     UnsupportedModelError,
 )
+from satsuma.store.catalog import bundled_catalog
 from satsuma.store.local import ModelStore
-from satsuma.store.manifest import PackageSource
+from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource
 from satsuma.store.places import ModelState
 from satsuma.store.record import new_record, write_record
 
@@ -230,3 +231,16 @@ def test_graphs_go_elsewhere_if_they_must(tmp_path: Path, caplog: pytest.LogCapt
     del store
     gc.collect()
     assert not passing.exists()
+
+
+def test_a_pulled_model_that_no_catalog_knows_any_more_is_listed_as_damaged(
+    tmp_path: Path,
+) -> None:
+    """One broken folder does not hide the others."""
+    folder = tmp_path / "cf" / "acme" / "gone"
+    folder.mkdir(parents=True)
+    manifest = ModelManifest("@cf/acme/gone", "acme/gone", "0" * 40, (FileDigest("config.json"),))
+    write_record(folder, new_record(manifest, "hub"))
+    rows = {row.manifest.id: row.state for row in ModelStore(tmp_path).list()}
+    assert rows["@cf/acme/gone"] is ModelState.DAMAGED
+    assert len(rows) == 1 + len(bundled_catalog().manifests)

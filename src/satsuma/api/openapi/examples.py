@@ -1,0 +1,69 @@
+"""The document's examples: what to send, and what comes back. Vectors are cut to three numbers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+MODEL: Final = "@cf/baai/bge-base-en-v1.5"
+REQUEST_ID: Final = "79b37c3d-7a5b-4b2a-a7b0-5d9c6c1b8a2e"
+
+_TEXTS: Final = ["first text", "second text"]
+_ROWS: Final = [[0.0319, 0.0061, 0.026], [0.0024, -0.0214, 0.0623]]
+_USAGE: Final = {"prompt_tokens": 8, "completion_tokens": 0, "total_tokens": 8}
+_OPENAI_USAGE: Final = {"prompt_tokens": 8, "total_tokens": 8}
+_ANSWER: Final = {"shape": [2, 3], "data": _ROWS, "pooling": "mean", "usage": _USAGE}
+_TASK: Final = {
+    "id": "0137cdcf-162a-4108-94f2-1ca59e8c65ee",
+    "name": "Text Embeddings",
+    "description": "Models that turn a text into a vector.",
+}
+_MODEL: Final = {
+    "id": "429b9e8b-d99e-44de-91ad-706cf8183658",
+    "source": 1,
+    "name": MODEL,
+    "description": "BAAI general embedding (Base) model",
+    "task": _TASK,
+    "created_at": "2023-09-25 19:21:11.898",
+    "tags": [],
+    "properties": [
+        {"property_id": "max_input_tokens", "value": "512"},
+        {"property_id": "output_dimensions", "value": "768"},
+        {"property_id": "satsuma_installed", "value": "true"},
+    ],
+}
+_OPENAI_MODEL: Final = {"id": MODEL, "object": "model", "created": 1695669671, "owned_by": "baai"}
+_NOTE: Final = {"code": 10000, "message": "This API Token is valid and active", "type": None}
+
+
+def _enveloped(result: Any, **more: Any) -> dict[str, Any]:
+    return {"result": result, "success": True, "errors": [], "messages": [], **more}
+
+
+EXAMPLES: Final[dict[str, Any]] = {
+    "EmbeddingInput": {"text": _TEXTS},
+    "EmbeddingAnswer": _ANSWER,
+    "EmbeddingEnvelope": _enveloped(_ANSWER),
+    "BindingInput": {"inputs": {"text": _TEXTS}, "options": {}},
+    "OpenAIInput": {"model": MODEL, "input": _TEXTS},
+    "OpenAIAnswer": {
+        "object": "list",
+        "data": [{"object": "embedding", "embedding": r, "index": i} for i, r in enumerate(_ROWS)],
+        "model": MODEL,
+        "usage": _OPENAI_USAGE,
+    },
+    "OpenAIModel": _OPENAI_MODEL,
+    "OpenAIModels": {"object": "list", "data": [_OPENAI_MODEL]},
+    "Models": _enveloped(
+        [_MODEL], result_info={"count": 1, "page": 1, "per_page": 1000, "total_count": 1}
+    ),
+    "ModelSchemas": _enveloped({"input": {"type": "object"}, "output": {"type": "object"}}),
+    "Tasks": _enveloped([_TASK]),
+    "Authors": _enveloped(
+        [{"id": "8d1ab9dc-4e0b-53a8-95f4-3a1a3c4b5d6e", "name": "baai", "description": ""}]
+    ),
+    "Verified": {**_enveloped({"id": "3f9a0c12", "status": "active"}), "messages": [_NOTE]},
+    "Document": {"openapi": "3.1.0", "info": {"title": "satsuma"}, "paths": {}},
+    "Health": {"status": "ok"},
+    "Ready": {"ready": True, "models": [MODEL]},
+    "NotReady": {"ready": False, "reason": "no model is loaded", "models": []},
+}

@@ -1,0 +1,171 @@
+"""The document's operations: each path's method, what it takes, what it answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from satsuma.api.catalog import SCHEMA_QUERY, SEARCH_QUERY
+from satsuma.api.envelopes import Dialect
+from satsuma.api.errors import InvalidQueryError, NoRouteError, UnlistedModelError
+from satsuma.api.openapi.answers import answers, json_content
+from satsuma.api.openapi.examples import MODEL as MODEL_ID
+from satsuma.api.openapi.parts import (
+    ACCOUNT,
+    BINDING,
+    BINDING_MODEL,
+    BINDING_VERSION,
+    CLOSED,
+    INFERENCE,
+    MODEL,
+    OPEN,
+    PER_ACCOUNT,
+    Errors,
+    Operation,
+    body,
+    closed,
+    operation,
+    query,
+)
+from satsuma.errors import ShuttingDownError
+
+
+def operations() -> dict[str, dict[str, Operation]]:
+    """List every operation by path and method."""
+    account = "/client/v4/accounts/{account_id}"
+    return {
+        f"{account}/ai/run/{{model}}": {"post": _run()},
+        "/run": {"post": _binding()},
+        "/ai-gateway/run": {"post": _binding()},
+        **_openai("", ()),
+        **_openai(f"{account}/ai", (ACCOUNT,)),
+        f"{account}/ai/models/search": {"get": _search(ACCOUNT)},
+        "/ai-api/models/search": {"get": _search()},
+        f"{account}/ai/models/schema": {"get": _schema()},
+        f"{account}/ai/tasks/search": {"get": _named("tasks", "Tasks")},
+        f"{account}/ai/authors/search": {"get": _named("authors", "Authors")},
+        f"{account}/tokens/verify": {"get": _verify(ACCOUNT)},
+        "/client/v4/user/tokens/verify": {"get": _verify()},
+        **_ops(),
+    }
+
+
+def _run() -> Operation:
+    says = (
+        "JSON, whatever the Content-Type. Other members are ignored. The asynchronous queue "
+        "(`requests`, `queueRequest`) is refused with 400."
+    )
+    return operation(
+        "Workers AI",
+        "Embed texts",
+        answers("A vector for each text.", "EmbeddingEnvelope", (*PER_ACCOUNT, *INFERENCE)),
+        parameters=[ACCOUNT, MODEL],
+        requestBody=body("EmbeddingInput", says),
+    )
+
+
+def _binding() -> Operation:
+    return operation(
+        "Worker binding",
+        "Embed texts for `env.AI.run`",
+        answers("The bare answer.", "EmbeddingAnswer", BINDING, Dialect.BINDING),
+        parameters=[BINDING_MODEL, BINDING_VERSION],
+        requestBody=body("BindingInput", "What the Workers runtime sends."),
+    )
+
+
+def _openai(prefix: str, parameters: tuple[Operation, ...]) -> dict[str, dict[str, Operation]]:
+    errors = PER_ACCOUNT if parameters else (*CLOSED, NoRouteError)
+    return {
+        f"{prefix}/v1/embeddings": {"post": _openai_embeddings(parameters, errors)},
+        f"{prefix}/v1/models": {"get": _openai_models(parameters, errors)},
+        f"{prefix}/v1/models/{{model}}": {"get": _openai_model(parameters, errors)},
+    }
+
+
+def _openai_embeddings(parameters: tuple[Operation, ...], errors: Errors) -> Operation:
+    all_errors = (*errors, *INFERENCE)
+    return operation(
+        "OpenAI",
+        "Embed texts, OpenAI's way",
+        answers("A vector for each text.", "OpenAIAnswer", all_errors, Dialect.OPENAI),
+        parameters=list(parameters),
+        requestBody=body("OpenAIInput", "JSON, whatever the Content-Type."),
+    )
+
+
+def _openai_models(parameters: tuple[Operation, ...], errors: Errors) -> Operation:
+    return operation(
+        "OpenAI",
+        "List the models that can answer",
+        answers("The models.", "OpenAIModels", errors, Dialect.OPENAI),
+        parameters=list(parameters),
+    )
+
+
+def _openai_model(parameters: tuple[Operation, ...], errors: Errors) -> Operation:
+    all_errors = (*errors, UnlistedModelError)
+    return operation(
+        "OpenAI",
+        "Show a model that can answer",
+        answers("The model.", "OpenAIModel", all_errors, Dialect.OPENAI),
+        parameters=[*parameters, MODEL],
+    )
+
+
+def _search(*parameters: Operation) -> Operation:
+    return operation(
+        "Catalog",
+        "List the models that there are",
+        answers("A page of models.", "Models", (*closed(parameters), InvalidQueryError)),
+        parameters=[*parameters, *query(SEARCH_QUERY)],
+    )
+
+
+def _schema() -> Operation:
+    errors = (*PER_ACCOUNT, InvalidQueryError, UnlistedModelError)
+    model = {**query(SCHEMA_QUERY)[0], "required": True, "example": MODEL_ID}
+    return operation(
+        "Catalog",
+        "Show the JSON Schemas of what a model takes and answers",
+        answers("The schemas.", "ModelSchemas", errors),
+        parameters=[ACCOUNT, model],
+    )
+
+
+def _named(what: str, shape: str) -> Operation:
+    return operation(
+        "Catalog",
+        f"List the models' {what}",
+        answers("All of them.", shape, PER_ACCOUNT),
+        parameters=[ACCOUNT],
+    )
+
+
+def _verify(*parameters: Operation) -> Operation:
+    return operation(
+        "Tokens",
+        "Ask whether the token is good",
+        answers("It is.", "Verified", closed(parameters)),
+        parameters=list(parameters),
+    )
+
+
+def _ops() -> dict[str, dict[str, Operation]]:
+    """Describe what is open to all."""
+    ready = answers("Requests are answered.", "Ready", (*OPEN, ShuttingDownError))
+    waiting = json_content("NotReady")["application/json"]
+    stopping = ready["503"]["content"]["application/json"]["schema"]
+    ready["503"]["content"] = {
+        "application/json": {"schema": {"anyOf": [waiting["schema"], stopping]}}
+    }
+    return {
+        "/health": {"get": _open("Is the process alive?", answers("It is.", "Health", OPEN))},
+        "/ready": {"get": _open("Would a request be answered now?", ready)},
+        "/openapi.json": {
+            "get": _open("This document", answers("It.", "Document", (*OPEN, ShuttingDownError)))
+        },
+    }
+
+
+def _open(summary: str, responses: dict[str, Any]) -> Operation:
+    return {**operation("Server", summary, responses), "security": []}

@@ -1,0 +1,198 @@
+"""The document's component schemas: what is sent and answered, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from satsuma.api.listing import INSTALLED_PROPERTY
+from satsuma.api.openai_input import ENCODING_FORMATS, MAX_INPUTS
+from satsuma.api.schemas import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, POOLINGS, Schema
+
+_STRING: Final[Schema] = {"type": "string"}
+_INTEGER: Final[Schema] = {"type": "integer"}
+_OBJECT: Final[Schema] = {"type": "object"}
+
+
+def ref(name: str) -> dict[str, str]:
+    """Point at a component schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """Describe an object by its members."""
+    properties = {**required, **(optional or {})}
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def listed(items: Schema, **limits: int) -> Schema:
+    """Describe a list."""
+    return {"type": "array", "items": items, **limits}
+
+
+def success(result: Schema, **more: Schema) -> Schema:
+    """Describe Cloudflare's envelope around a result."""
+    nothing = listed(_OBJECT, maxItems=0)
+    messages = listed(_OBJECT)
+    members = {"result": result, "success": {"const": True}, "errors": nothing}
+    return record({**members, "messages": messages, **more})
+
+
+def _optional(schema: Schema) -> Schema:
+    """Allow null, which counts as left out."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _embedding_input() -> Schema:
+    """Give the part of the served input schema that is answered; the queue's part is refused."""
+    embedding, queued = EMBEDDINGS_INPUT["oneOf"]
+    return {"type": "object", **embedding, "not": queued}
+
+
+_ONE_ERROR: Final = record(
+    {"code": _INTEGER, "message": _STRING},
+    {"error_chain": listed(record({"code": _INTEGER, "message": _STRING}))},
+)
+
+_REST_ERROR: Final = record(
+    {
+        "result": {"type": ["object", "null"], "maxProperties": 0},
+        "success": {"const": False},
+        "errors": listed(_ONE_ERROR, minItems=1, maxItems=1),
+        "messages": listed(_OBJECT, maxItems=0),
+    }
+)
+
+_BINDING_ERROR: Final = record(
+    {
+        "name": {"const": "AiError"},
+        "internalCode": _INTEGER,
+        "httpCode": _INTEGER,
+        "message": _STRING,
+        "description": _STRING,
+        "requestId": {"type": "string", "format": "uuid"},
+    }
+)
+
+_OPENAI_ERROR: Final = {
+    "allOf": [
+        ref("Error"),
+        record(
+            {
+                "error": record(
+                    {
+                        "message": _STRING,
+                        "type": _STRING,
+                        "param": {"type": ["string", "null"]},
+                        "code": _STRING,
+                    }
+                )
+            }
+        ),
+    ]
+}
+
+_TOKEN_IDS: Final = {
+    **listed({"type": "integer", "minimum": 0}, minItems=1),
+    "description": "One text, as token ids of the model's own vocabulary.",
+}
+
+_ONE_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+
+_OPENAI_INPUT: Final = record(
+    {
+        "model": {"type": "string", "minLength": 1, "description": "Any of a model's ids."},
+        "input": {
+            "description": "One text or several, each in words or in token ids.",
+            "anyOf": [
+                _ONE_TEXT,
+                _TOKEN_IDS,
+                listed({"anyOf": [_ONE_TEXT, _TOKEN_IDS]}, minItems=1, maxItems=MAX_INPUTS),
+            ],
+        },
+    },
+    {
+        "encoding_format": {
+            **_optional({"enum": list(ENCODING_FORMATS)}),
+            "description": "`float`, or `base64` of little-endian float32. `float` if left out.",
+        },
+        "dimensions": {
+            **_optional({"type": "integer", "minimum": 1}),
+            "description": "A width that the model was trained to be cut to.",
+        },
+        "pooling": {
+            **_optional({"enum": list(POOLINGS)}),
+            "description": "satsuma's own: the model's default if left out.",
+        },
+        "user": {**_optional(_STRING), "description": "Not looked at."},
+    },
+)
+
+_OPENAI_ANSWER: Final = record(
+    {
+        "object": {"const": "list"},
+        "data": listed(
+            record(
+                {
+                    "object": {"const": "embedding"},
+                    "embedding": {"anyOf": [listed({"type": "number"}), _STRING]},
+                    "index": {"type": "integer", "minimum": 0},
+                }
+            )
+        ),
+        "model": _STRING,
+        "usage": record({"prompt_tokens": _INTEGER, "total_tokens": _INTEGER}),
+    }
+)
+
+_OPENAI_MODEL: Final = record(
+    {"id": _STRING, "object": {"const": "model"}, "created": _INTEGER, "owned_by": _STRING}
+)
+
+_NAMED: Final = record({"id": _STRING, "name": _STRING, "description": _STRING})
+
+_MODEL: Final = record(
+    {
+        "id": {"type": "string", "description": "Not the name that requests use, but a uuid."},
+        "source": {"type": "integer", "description": "1 `@cf`, 2 `@hf`, 3 `@local`."},
+        "name": {"type": "string", "description": "The id that requests use."},
+        "description": _STRING,
+        "task": ref("Task"),
+        "tags": listed(_STRING),
+        "properties": {
+            **listed(record({"property_id": _STRING, "value": {"type": ["string", "array"]}})),
+            "description": f"Cloudflare's, and `{INSTALLED_PROPERTY}`: are the weights here?",
+        },
+    },
+    {"created_at": {"type": "string", "description": "UTC; left out where nobody knows it."}},
+)
+
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_RESULT_INFO: Final = record(
+    {"count": _COUNT, "page": _COUNT, "per_page": _COUNT, "total_count": _COUNT}
+)
+
+SHAPES: Final[dict[str, Schema]] = {
+    "EmbeddingInput": _embedding_input(),
+    "EmbeddingAnswer": EMBEDDINGS_ANSWER,
+    "EmbeddingEnvelope": success(ref("EmbeddingAnswer")),
+    "BindingInput": record({"inputs": ref("EmbeddingInput")}, {"options": {}}),
+    "OpenAIInput": _OPENAI_INPUT,
+    "OpenAIAnswer": _OPENAI_ANSWER,
+    "OpenAIModel": _OPENAI_MODEL,
+    "OpenAIModels": record({"object": {"const": "list"}, "data": listed(ref("OpenAIModel"))}),
+    "Task": _NAMED,
+    "Author": _NAMED,
+    "Model": _MODEL,
+    "Models": success(listed(ref("Model")), result_info=_RESULT_INFO),
+    "ModelSchemas": success(record({"input": _OBJECT, "output": _OBJECT})),
+    "Tasks": success(listed(ref("Task"))),
+    "Authors": success(listed(ref("Author"))),
+    "Verified": success(record({"id": _STRING, "status": {"const": "active"}})),
+    "Health": record({"status": {"const": "ok"}}),
+    "Ready": record({"ready": {"const": True}, "models": listed(_STRING, minItems=1)}),
+    "NotReady": record({"ready": {"const": False}, "reason": _STRING, "models": listed(_STRING)}),
+    "Document": record({"openapi": _STRING, "info": _OBJECT, "paths": _OBJECT}),
+    "Error": _REST_ERROR,
+    "BindingError": _BINDING_ERROR,
+    "OpenAIError": _OPENAI_ERROR,
+}
