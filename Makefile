@@ -8,7 +8,7 @@ ARGS   ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test check format bench golden docs clean
+.PHONY: help serve test clients client-environments check format bench golden docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,17 @@ $(VENV)/.dev: $(VENV)/.serve $(VENV)/.weights
 serve: $(VENV)/.serve $(VENV)/.weights ## Serve embeddings on http://127.0.0.1:7768 (more flags: ARGS="--port 8000")
 	@$(BIN)/satsuma serve $(ARGS)
 
-test: $(VENV)/.dev ## Run the tests (more flags: ARGS="-k pooling")
-	@$(BIN)/python -m pytest $(ARGS)
+# Other people's clients, each in its own environment; without a registry their tests are skipped,
+# which CI does not allow.
+client-environments: $(VENV)/.dev
+	@$(BIN)/python scripts/client_environments.py || test -z "$$CI"
+
+test: client-environments ## Run the tests (more flags: ARGS="-k pooling")
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+clients: client-environments ## Run other people's clients, and write what they did into docs/
+	@$(BIN)/python -m pytest tests/clients --record-clients $(ARGS)
+	@$(BIN)/python scripts/docs.py
 
 check: $(VENV)/.dev ## Format, lint, types, layers, docs that match the code
 	$(BIN)/ruff format --check .
@@ -64,4 +73,4 @@ golden: $(VENV)/.python ## Record reference vectors anew with transformers (its 
 	.venv-golden/bin/python scripts/golden.py
 
 clean: ## Remove what the targets made here
-	rm -rf $(VENV) .venv-golden dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-golden dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/clients/*/node_modules

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -44,6 +45,25 @@ def command_help() -> str:
     return "\n\n".join(sections)
 
 
+def clients_table() -> str:
+    """Each client that the tests ran, from what they recorded (`make clients`)."""
+    rows = ["| client | where its address is set | called | refused, and what the caller sees |"]
+    rows.append("|---|---|---|---|")
+    for row in json.loads((DOCS / "clients.json").read_text(encoding="utf-8")):
+        client = f"**{row['client']}** {row['version']}<br>{row['language']}"
+        cells = (
+            _lines([row["address"], *row["remarks"]]),
+            *map(_lines, (row["calls"], row["errors"])),
+        )
+        rows.append(f"| {client} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _lines(texts: Sequence[str]) -> str:
+    """Put texts under one another in a cell."""
+    return "<br>".join(text.replace("|", "\\|") for text in texts)
+
+
 def _help_pages(path: str, command: click.Command) -> Iterator[tuple[str, str]]:
     context = click.Context(
         command, info_name=path, max_content_width=_WIDTH, terminal_width=_WIDTH
@@ -60,6 +80,7 @@ GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "settings.md": ("settings", settings_table),
     "errors.md": ("errors", errors_table),
     "cli.md": ("help", command_help),
+    "compatibility.md": ("clients", clients_table),
 }
 
 
