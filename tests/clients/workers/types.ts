@@ -1,0 +1,19 @@
+// Compiled, never run: what a user of the package's types may write, and what they may not.
+import { Ai, type TextEmbeddings } from "../../../workers/index.js";
+import { satsumaConfig } from "../../../workers/config.js";
+import { ai as binding } from "../../../workers/miniflare.js";
+
+const ai = new Ai({ baseUrl: "http://127.0.0.1:7768", accountId: "me", token: "secret" });
+const answer: TextEmbeddings = await ai.run("@cf/x", { text: ["a"], pooling: "cls" });
+const first: number | undefined = answer.data[0]?.[0];
+const raw: Response = await ai.run("@cf/x", { text: "a" }, { returnRawResponse: true });
+const path: string = satsumaConfig();
+const name: string = binding({ binding: "BRAIN" }).name;
+// @ts-expect-error: text is a string or several
+await ai.run("@cf/x", { text: 5 });
+// @ts-expect-error: no such pooling
+await ai.run("@cf/x", { text: "a", pooling: "max" });
+// @ts-expect-error: an address, not a host
+new Ai({ baseURL: "http://127.0.0.1:7768" });
+
+export { first, name, path, raw };

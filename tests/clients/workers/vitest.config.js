@@ -1,0 +1,9 @@
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+import { satsumaConfig } from "../../../workers/config.js";
+
+export default defineConfig({
+  plugins: [cloudflareTest({ wrangler: { configPath: satsumaConfig() } })],
+  test: { include: ["calls.spec.js"], provide: { given: JSON.parse(process.env.GIVEN ?? "{}") } },
+});

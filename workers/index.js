@@ -1,0 +1,173 @@
+// env.AI for programs outside Workers: Node, browsers, Deno, Bun. Only `fetch` is needed.
+// It speaks REST, so that Cloudflare's own address does too, and answers as the binding does.
+
+/** @typedef {import("./index.js").AiOptions} AiOptions */
+
+const DEFAULT_URL = "http://127.0.0.1:7768";
+const API = "/client/v4";
+
+// REST puts the binding's description between the layer's name and the request's id.
+const FRAME = /^AiError: (?:(?:AiError|Ai|Bad input|Configuration error): )?(.*?)(?: \([\da-f-]{36}\))?$/s;
+
+export class InferenceUpstreamError extends Error {
+  constructor(/** @type {string} */ message, name = "InferenceUpstreamError") {
+    super(message);
+    this.name = name;
+  }
+}
+
+export class AiInternalError extends Error {
+  constructor(/** @type {string} */ message, name = "AiInternalError") {
+    super(message);
+    this.name = name;
+  }
+}
+
+export class Ai {
+  #base;
+  #token;
+  #fetch;
+
+  /** @type {string | null} */
+  lastRequestId = null;
+  /** @type {string | null} */
+  aiGatewayLogId = null;
+  /** @type {number | null} */
+  lastRequestHttpStatusCode = null;
+  /** @type {number | null} */
+  lastRequestInternalStatusCode = null;
+
+  /** @param {import("./index.js").AiSettings} settings */
+  constructor({ baseUrl = DEFAULT_URL, accountId = "local", token, fetch } = {}) {
+    const url = new URL(baseUrl);
+    const path = url.pathname === "/" ? API : url.pathname.replace(/\/+$/, "");
+    this.#base = `${url.origin}${path}/accounts/${encodeURIComponent(accountId)}/ai`;
+    this.#token = token;
+    this.#fetch = fetch ?? globalThis.fetch.bind(globalThis);
+  }
+
+  /**
+   * @param {string} model
+   * @param {object} inputs
+   * @param {AiOptions} options
+   * @returns {Promise<any>}
+   */
+  async run(model, inputs, options = {}) {
+    if (options.websocket) throw new AiInternalError("Only a Worker can open a websocket.");
+    const { prefix, extraHeaders, sessionOptions, signal, gateway, returnRawResponse, ...sent } =
+      options;
+    const name = prefix ? `${prefix}:${model}` : model;
+    const body = Object.keys(sent).length > 0 ? { ...inputs, options: sent } : inputs;
+    const query = sent.queueRequest ? "?queueRequest=true" : ""; // REST's spelling of it
+    const response = await this.#request(`/run/${name}${query}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: {
+        ...sessionOptions?.extraHeaders,
+        ...extraHeaders,
+        ...gatewayHeaders(gateway),
+        "content-type": "application/json",
+      },
+      signal: signal ?? null,
+    });
+    this.lastRequestId = response.headers.get("cf-ai-req-id");
+    this.aiGatewayLogId = response.headers.get("cf-aig-log-id");
+    this.lastRequestHttpStatusCode = response.status;
+    return this.#read(response, returnRawResponse ?? false);
+  }
+
+  /**
+   * @param {import("./index.js").AiModelsSearchParams} params
+   * @returns {Promise<any[]>}
+   */
+  async models(params = {}) {
+    const query = new URLSearchParams(Object.entries(params).map(([key, value]) => [key, `${value}`]));
+    const response = await this.#request(`/models/search?${query}`, { method: "GET" });
+    const answer = await response.json();
+    if (response.status === 200) return answer.result;
+    throw new AiInternalError(answer.errors?.[0]?.message || "Internal Error");
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} init
+   * @returns {Promise<Response>}
+   */
+  async #request(path, init) {
+    const headers = new Headers(init.headers);
+    if (this.#token) headers.set("authorization", `Bearer ${this.#token}`);
+    try {
+      return await this.#fetch(this.#base + path, { ...init, headers });
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      const message = `satsuma is not answering at ${new URL(this.#base).origin}; start it: satsuma serve`;
+      throw Object.assign(new InferenceUpstreamError(message), { cause: error });
+    }
+  }
+
+  /**
+   * @param {Response} response
+   * @param {boolean} isRaw
+   */
+  async #read(response, isRaw) {
+    const text = await response.text();
+    const answer = parse(text);
+    if (response.ok && answer) return isRaw ? bare(answer.result, response) : answer.result;
+    const problem = describe(answer, response);
+    if (isRaw) return problem ? bare(problem, response) : new Response(text, response);
+    if (!problem) throw new InferenceUpstreamError(text);
+    this.lastRequestInternalStatusCode = problem.internalCode;
+    throw new InferenceUpstreamError(`${problem.internalCode}: ${problem.description}`, problem.name);
+  }
+}
+
+/**
+ * @param {AiOptions["gateway"]} gateway
+ * @returns {Record<string, string>}
+ */
+const gatewayHeaders = (gateway) => (gateway?.id ? { "cf-aig-gateway-id": gateway.id } : {});
+
+/**
+ * @param {string} text
+ * @returns {any} undefined if it is not JSON
+ */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The binding's form of a REST error.
+ * @param {any} answer
+ * @param {Response} response
+ */
+function describe(answer, response) {
+  const error = answer?.errors?.[0];
+  if (!error) return undefined;
+  const description = FRAME.exec(error.message)?.[1];
+  return {
+    name: description === undefined ? undefined : "AiError",
+    internalCode: error.code,
+    httpCode: response.status,
+    message: error.message,
+    description: description ?? error.message,
+    requestId: response.headers.get("cf-ai-req-id"),
+  };
+}
+
+/**
+ * A response without REST's envelope, as the binding's `returnRawResponse` gives it.
+ * @param {unknown} body
+ * @param {Response} response
+ */
+function bare(body, response) {
+  const headers = new Headers(response.headers);
+  headers.delete("content-length"); // of the envelope
+  headers.delete("content-encoding"); // fetch has undone it
+  headers.set("content-type", "application/json");
+  const { status, statusText } = response;
+  return new Response(JSON.stringify(body), { status, statusText, headers });
+}
