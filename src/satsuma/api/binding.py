@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from satsuma.api.cloudflare import json_response, to_answer
+from satsuma.api.answers import answer_headers, bare_answer, json_response
 from satsuma.api.errors import DeprecatedClientError, IncompleteRequestError
 from satsuma.api.identity import request_id
-from satsuma.api.inference import Inference, answer_headers
+from satsuma.api.inference import Inference
 from satsuma.api.schemas import schemas_of
 from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_request
 from satsuma.errors import InvalidInputError
@@ -46,7 +46,7 @@ class BindingRoutes:
         inputs = _read_inputs(await self._inference.read_json(request))
         embed_request = parse_request(model.id, inputs, schemas_of(model).input)
         result = await self._inference.embed(request, embed_request)
-        return json_response(to_answer(result), answer_headers(result, request_id(request.scope)))
+        return json_response(bare_answer(result), answer_headers(result, request_id(request.scope)))
 
 
 def _read_model(request: Request) -> str:

@@ -5,14 +5,15 @@ Source: https://developers.cloudflare.com/api/resources/ai/.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from satsuma.api.cloudflare import check_account, json_response
+from satsuma.api.accounts import account_routes
+from satsuma.api.answers import json_response
 from satsuma.api.errors import InvalidQueryError, UnlistedModelError
 from satsuma.api.listing import distinct, listing_of, show_author, show_model, show_task
 from satsuma.api.middleware import RECORD_KEY
@@ -22,8 +23,6 @@ from satsuma.api.schemas import Schema, schemas_of
 from satsuma.auth.tokens import TokenRecord
 from satsuma.errors import ModelNotFoundError
 from satsuma.store.local import ModelStatus
-
-_Handler = Callable[[Request], Awaitable[Response]]
 
 _MAX_ECHO_CHARACTERS: Final = 200
 _MOST_A_PAGE: Final = 1_000  # Cloudflare answers the whole catalog as one page
@@ -80,11 +79,11 @@ class CatalogRoutes:
     def routes(self) -> list[Route]:
         """List the paths; the Worker's binding asks for the models without an account."""
         return [
-            *_account_routes("ai/models/search", self.search),
-            *_account_routes("ai/models/schema", self.schema),
-            *_account_routes("ai/tasks/search", self.tasks),
-            *_account_routes("ai/authors/search", self.authors),
-            *_account_routes("tokens/verify", self.verify),
+            *account_routes("ai/models/search", self.search),
+            *account_routes("ai/models/schema", self.schema),
+            *account_routes("ai/tasks/search", self.tasks),
+            *account_routes("ai/authors/search", self.authors),
+            *account_routes("tokens/verify", self.verify),
             Route("/client/v4/user/tokens/verify", self.verify),
             Route("/ai-api/models/search", self.search),
         ]
@@ -141,20 +140,6 @@ class CatalogRoutes:
             return next(one for one in await self._service.models() if one.manifest.id == wanted)
         except (ModelNotFoundError, StopIteration) as error:
             raise UnlistedModelError(f"No such model {name[:_MAX_ECHO_CHARACTERS]}") from error
-
-
-def _account_routes(path: str, answer: _Handler) -> list[Route]:
-    """Put a handler behind an account; the second path is asked for with an empty account id."""
-
-    async def answer_account(request: Request) -> Response:
-        check_account(request)
-        return await answer(request)
-
-    account = "/client/v4/accounts"
-    return [
-        Route(f"{account}/{{account_id}}/{path}", answer_account),
-        Route(f"{account}//{path}", answer_account),
-    ]
 
 
 def _read_search(request: Request) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
-import orjson
 from starlette.responses import Response
 from starlette.types import Scope
 
+from satsuma.api.answers import json_response
 from satsuma.api.errors import (
     UNEXPECTED,
     Answer,
@@ -109,12 +109,8 @@ def error_response(error: Exception, scope: Scope) -> Response:
     _log(error, answer, identity)
     failure = Failure(type(error), answer.describe(error), identity, _param(error))
     headers = {"cf-ai-req-id": identity} if answer.is_model_layer else {}
-    return Response(
-        orjson.dumps(render(failure, dialect_of(scope["path"]))),
-        status_code=answer.status,
-        headers=headers | _extra_headers(error),
-        media_type="application/json",  # the binding compares it whole: no charset
-    )
+    content = render(failure, dialect_of(scope["path"]))
+    return json_response(content, headers | _extra_headers(error), status=answer.status)
 
 
 def render(failure: Failure, dialect: Dialect) -> dict[str, Any]:

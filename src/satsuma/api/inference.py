@@ -22,7 +22,7 @@ from satsuma.errors import (
     ShuttingDownError,
 )
 from satsuma.store.manifest import ModelManifest
-from satsuma.types import EmbedRequest, EmbedResult, Timings
+from satsuma.types import EmbedRequest, EmbedResult
 
 _T = TypeVar("_T")
 
@@ -75,14 +75,6 @@ class Inference:
             raise DeadlineExceededError("the body did not come in time") from error
 
 
-def answer_headers(result: EmbedResult, identity: str) -> dict[str, str]:
-    """Give the headers of every answer with vectors."""
-    headers = {"cf-ai-req-id": identity, "server-timing": _server_timing(result.timings)}
-    if result.num_truncated:
-        headers["x-satsuma-truncated"] = str(result.num_truncated)
-    return headers
-
-
 @contextmanager
 def _in_known_words(model: str) -> Iterator[None]:
     """Say of an unknown model what Workers AI says; our own words may name the server's folders."""
@@ -113,12 +105,3 @@ async def _unless_gone(work: Coroutine[Any, Any, _T], receive: Receive) -> _T:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _server_timing(timings: Timings) -> str:
-    stages = {
-        "tokenise": timings.tokenise_s,
-        "queue": timings.queue_s,
-        "inference": timings.inference_s,
-    }
-    return ", ".join(f"{name};dur={1000 * spent_s:.2f}" for name, spent_s in stages.items())

@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from satsuma.api.cloudflare import check_account, json_response
+from satsuma.api.accounts import account_routes
+from satsuma.api.answers import answer_headers, json_response
 from satsuma.api.errors import UnlistedModelError
 from satsuma.api.identity import request_id
-from satsuma.api.inference import MAX_ECHO_CHARACTERS, Inference, answer_headers
+from satsuma.api.inference import MAX_ECHO_CHARACTERS, Inference
 from satsuma.api.openai_input import read_openai_request
 from satsuma.api.ports import EmbeddingService
 from satsuma.errors import ModelNotFoundError
@@ -27,7 +28,6 @@ from satsuma.store.places import ModelState
 from satsuma.types import EmbedRequest, EmbedResult, FloatArray
 
 _POST: Final = ("POST",)
-_ACCOUNT: Final = "/client/v4/accounts/{account_id}/ai"
 _CANNOT_ANSWER: Final = frozenset({ModelState.NOT_INSTALLED, ModelState.DAMAGED})
 
 
@@ -42,18 +42,16 @@ class OpenAIRoutes:
     def routes(self) -> list[Route]:
         """List the paths."""
         return [
-            route
-            for prefix in ("", _ACCOUNT)
-            for route in (
-                Route(f"{prefix}/v1/embeddings", self.embeddings, methods=_POST),
-                Route(f"{prefix}/v1/models", self.models),
-                Route(f"{prefix}/v1/models/{{model:path}}", self.model),
-            )
+            Route("/v1/embeddings", self.embeddings, methods=_POST),
+            Route("/v1/models", self.models),
+            Route("/v1/models/{model:path}", self.model),
+            *account_routes("ai/v1/embeddings", self.embeddings, methods=_POST),
+            *account_routes("ai/v1/models", self.models),
+            *account_routes("ai/v1/models/{model:path}", self.model),
         ]
 
     async def embeddings(self, request: Request) -> Response:
         """Embed the input."""
-        _check_account(request)
         asked = read_openai_request(await self._inference.read_json(request))
         model = self._inference.find(asked.model).id
         embed_request = EmbedRequest(model, asked.texts, asked.pooling, asked.dimensions)
@@ -61,15 +59,13 @@ class OpenAIRoutes:
         answer = _to_answer(result, asked.model, is_base64=asked.is_base64)
         return json_response(answer, answer_headers(result, request_id(request.scope)))
 
-    async def models(self, request: Request) -> Response:
+    async def models(self, _request: Request) -> Response:
         """List the models that can answer."""
-        _check_account(request)
         listed = [_to_model(one) for one in await self._usable()]
         return json_response({"object": "list", "data": listed})
 
     async def model(self, request: Request) -> Response:
         """Show one model that can answer."""
-        _check_account(request)
         name = request.path_params["model"]
         try:
             wanted = self._service.manifest(name).id
@@ -84,11 +80,6 @@ class OpenAIRoutes:
     async def _usable(self) -> list[ModelManifest]:
         listed = await self._service.models()
         return [status.manifest for status in listed if status.state not in _CANNOT_ANSWER]
-
-
-def _check_account(request: Request) -> None:
-    if "account_id" in request.path_params:
-        check_account(request)
 
 
 def _to_answer(result: EmbedResult, model: str, *, is_base64: bool) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from satsuma.api.answers import json_response
 from satsuma.api.ports import EmbeddingService
 
 
@@ -23,16 +23,12 @@ class OpsRoutes:
 
     async def health(self, _request: Request) -> Response:
         """Say that the event loop turns; a draining server is still alive."""
-        return _json({"status": "ok"}, 200)
+        return json_response({"status": "ok"})
 
     async def ready(self, _request: Request) -> Response:
         """Say whether requests would be answered now, and if not, why."""
         readiness = self._service.readiness()
         if readiness.is_ready:
-            return _json({"ready": True, "models": readiness.models}, 200)
+            return json_response({"ready": True, "models": readiness.models})
         answer = {"ready": False, "reason": readiness.reason, "models": readiness.models}
-        return _json(answer, 503)
-
-
-def _json(content: object, status: int) -> Response:
-    return Response(orjson.dumps(content), status_code=status, media_type="application/json")
+        return json_response(answer, status=503)
