@@ -8,7 +8,7 @@ ARGS   ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test clients client-environments check format bench golden docs clean
+.PHONY: help serve test unit clients client-environments check format bench golden docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ client-environments: $(VENV)/.dev
 
 test: client-environments ## Run the tests (more flags: ARGS="-k pooling")
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+unit: $(VENV)/.dev ## Run the tests that need no process and nobody else's client, in under a minute
+	@$(BIN)/python -m pytest tests/unit tests/api $(ARGS)
 
 clients: client-environments ## Run other people's clients, and write what they did into docs/
 	@$(BIN)/python -m pytest tests/clients --record-clients $(ARGS)

@@ -75,6 +75,7 @@ class EmbeddingService:
         self._scheduler = scheduler
         self._deadline_s = deadline_s
         self._list_models = list_models
+        self._listing: asyncio.Future[tuple[ModelStatus, ...]] | None = None
         self._tokenisers = ThreadPoolExecutor(_TOKENISER_THREADS, "satsuma-tokeniser")
 
     def manifest(self, model: str) -> ModelManifest:
@@ -94,12 +95,14 @@ class EmbeddingService:
     async def models(self) -> tuple[ModelStatus, ...]:
         """List the catalog's models, then the others that are here, and where each stands.
 
-        Looks on the disk each time, which takes about a millisecond.
+        Looks on the disk, which takes about a millisecond; who asks meanwhile shares the answer.
 
         Raises:
             SatsumaError: if the models' folder holds what cannot be read.
         """
-        return await run_in_background(self._list_models)
+        if self._listing is None or self._listing.done():
+            self._listing = asyncio.ensure_future(run_in_background(self._list_models))
+        return await asyncio.shield(self._listing)
 
     async def embed(self, request: EmbedRequest) -> EmbedResult:
         """Answer one request. Cancelling it takes what is left of it out of the queue.

@@ -37,6 +37,7 @@ class InTestService:
     error: Exception | None = None
     ready: InTestReadiness = field(default_factory=InTestReadiness)
     num_truncated: int = 0
+    state: ModelState = ModelState.INSTALLED
     requests: list[EmbedRequest] = field(default_factory=list)
     num_cancelled: int = 0
 
@@ -63,7 +64,7 @@ class InTestService:
 
     async def models(self) -> tuple[ModelStatus, ...]:
         """List the bundled catalog, of which the one model is here."""
-        here, away = ModelState.INSTALLED, ModelState.NOT_INSTALLED
+        here, away = self.state, ModelState.NOT_INSTALLED
         return tuple(
             ModelStatus(one, here if one.id == MODEL else away, None, one.size_bytes)
             for one in bundled_catalog().manifests

@@ -40,7 +40,8 @@ def body(**inputs: Any) -> dict[str, Any]:
         ("/ai-gateway/run?version=3", HEADERS),
         (RUN, {"cf-consn-model-id": f"some-prefix:{MODEL}"}),
         ("/", PACKED),
-        ("/any/path?x=1", PACKED),
+        ("/?MF-Binding=AI", PACKED),
+        ("/run", PACKED),
     ],
 )
 async def test_answers_bare_json(
@@ -69,6 +70,7 @@ async def test_passes_pooling_on(client: httpx.AsyncClient, service: InTestServi
             5007,
             "No such model @cf/a/b or task",
         ),
+        (body(text="a"), {"cf-consn-model-id": "x:"}, 400, 3003, "Request is missing headers"),
         (body(text="a"), {}, 400, 3003, "Request is missing headers or body: cf-consn-model-id"),
         ({"options": {}}, HEADERS, 400, 3003, "Request is missing headers or body: inputs"),
         ([], HEADERS, 400, 3003, "Request is missing headers or body: inputs"),
@@ -115,6 +117,7 @@ async def test_refuses_older_protocols(client: httpx.AsyncClient, query: str) ->
     """As the service does: their clients read other answers."""
     answer = await client.post(f"/run{query}", json=body(text="a"), headers=HEADERS)
     assert (answer.status_code, answer.json()["internalCode"]) == (405, 5019)
+    assert answer.headers["allow"] == "POST"
 
 
 async def test_failures_of_the_service_have_the_shape_too(
@@ -127,7 +130,7 @@ async def test_failures_of_the_service_have_the_shape_too(
     assert answer.headers["retry-after"] == "3"
 
 
-@pytest.mark.parametrize(("path", "headers"), [(RUN, HEADERS), ("/health", PACKED)])
+@pytest.mark.parametrize(("path", "headers"), [(RUN, HEADERS), ("/", PACKED)])
 async def test_asks_for_a_token_as_rest_does(
     client: httpx.AsyncClient, tokens: TokenStore, path: str, headers: Mapping[str, str]
 ) -> None:
@@ -157,6 +160,36 @@ async def test_a_packed_request_to_nowhere_has_no_route(
     headers = {name.encode(): value.encode() for name, value in PACKED.items()} | {b"MF-URL": url}
     answer = await client.post(RUN, json=body(text="a"), headers=headers)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, 7000)
+
+
+@pytest.mark.parametrize(
+    "meant",
+    [
+        "/client/v4/accounts/me/ai/models/search",
+        "/client/v4/accounts/me/ai/run/@cf/baai/bge-base-en-v1.5",
+        "/v1/models",
+        "/health",
+        "/%72un?version=3",
+    ],
+)
+async def test_only_what_env_ai_asks_for_is_unpacked(client: httpx.AsyncClient, meant: str) -> None:
+    """Whatever stands in front and judges by paths must not be told another."""
+    answer = await client.get("/", headers={**PACKED, "MF-URL": f"http://x{meant}"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, 7000)
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/openapi.json"])
+async def test_elsewhere_nothing_is_unpacked(client: httpx.AsyncClient, path: str) -> None:
+    """The path that a client shows is the path that it gets."""
+    plain = await client.get(path)
+    assert (await client.get(path, headers=PACKED)).content == plain.content
+
+
+async def test_the_catalog_comes_packed_too(client: httpx.AsyncClient) -> None:
+    """For `env.AI.models()`, query included."""
+    url = "https://workers-binding.ai/ai-api/models/search?search=bge-base"
+    answer = await client.get("/", headers={**PACKED, "MF-URL": url})
+    assert [one["name"] for one in answer.json()["result"]] == [MODEL]
 
 
 async def test_the_body_limit_counts_the_body_that_came(client: httpx.AsyncClient) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from api.in_test_service import MODEL, InTestService
 
+from satsuma.api.openai_input import read_openai_request
 from satsuma.auth.tokens import TokenStore
-from satsuma.errors import OverloadedError
+from satsuma.errors import DeadlineExceededError, InvalidInputError, OverloadedError
+from satsuma.store.places import ModelState
 from satsuma.types import Pooling
 
 PREFIXES = ["/v1", "/client/v4/accounts/me/ai/v1"]
@@ -87,7 +89,7 @@ async def test_passes_options_on(client: httpx.AsyncClient, service: InTestServi
         ({"input": ["a", ""]}, "input", "Length of '/input/1' must be >= 1 not met"),
         ({"input": [[1], []]}, "input", "Length of '/input/1' must be >= 1 not met"),
         ({"input": [True]}, "input", f"{FORMS}; '/input/0' is none of them"),
-        ({"input": [1, 2.0]}, "input", f"{FORMS}; '/input/0' is none of them"),
+        ({"input": [1, 2.0]}, "input", f"{FORMS}; '/input' is none of them"),
         ({"input": [[1, None]]}, "input", f"{FORMS}; '/input/0' is none of them"),
         ({"input": ["a"] * 2049}, "input", "'/input' must NOT have more than 2048 items"),
         ({"dimensions": 0}, "dimensions", "'/dimensions' must be a whole number above 0"),
@@ -118,6 +120,13 @@ async def test_refuses_with_both_kinds_of_error(
     assert refusal["errors"] == [{"message": refusal["error"]["message"], "code": 5006}]
 
 
+@pytest.mark.parametrize("given", [[1] * 65_537, [[1], [1] * 65_537]])
+def test_token_ids_have_an_end(given: list[Any]) -> None:
+    """No model reads so many, and looking at them holds everybody up."""
+    with pytest.raises(InvalidInputError, match="must NOT have more than 65536 token ids"):
+        read_openai_request(body(input=given))
+
+
 @pytest.mark.parametrize("content", [b"[]", b"5", b"null", b"", b'{"model"'])
 async def test_refuses_what_is_no_object(client: httpx.AsyncClient, content: bytes) -> None:
     """No single member is at fault."""
@@ -143,6 +152,9 @@ async def test_failures_have_openais_types(
     busy = await client.post(EMBEDDINGS, json=body())
     assert (busy.status_code, busy.json()["error"]["type"]) == (429, "rate_limit_error")
     assert busy.headers["retry-after"] == "3"
+    service.error = DeadlineExceededError("late")
+    late = await client.post(EMBEDDINGS, json=body())
+    assert (late.status_code, late.json()["error"]["type"]) == (408, "timeout_error")
     service.error = RuntimeError("private")
     broken = await client.post(EMBEDDINGS, json=body())
     assert (broken.status_code, broken.json()["error"]["type"]) == (500, "server_error")
@@ -170,6 +182,7 @@ async def test_lists_the_models_that_can_answer(client: httpx.AsyncClient, prefi
     assert listed["object"] == "list"
     (model,) = listed["data"]
     assert (model["id"], model["object"], model["owned_by"]) == (MODEL, "model", "baai")
+    assert model["created"] == 1695669671  # 2023-09-25 19:21:11 UTC
     for name in (MODEL, MODEL.replace("/", "%2F"), MODEL.lstrip("@")):
         assert (await client.get(f"{prefix}/models/{name}")).json() == model
 
@@ -183,7 +196,40 @@ async def test_a_model_that_is_not_here_is_not_found(client: httpx.AsyncClient, 
     assert (refusal["errors"][0]["code"], refusal["result"]) == (5007, None)
 
 
-async def test_an_impossible_account_is_refused(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("account", ["a%20b", "", "x" * 65])
+@pytest.mark.parametrize("path", ["embeddings", "models", f"models/{MODEL}"])
+async def test_an_impossible_account_is_refused(
+    client: httpx.AsyncClient, path: str, account: str
+) -> None:
     """As on the other routes."""
-    answer = await client.get("/client/v4/accounts/a%20b/ai/v1/models")
+    method = "POST" if path == "embeddings" else "GET"
+    url = f"/client/v4/accounts/{account}/ai/v1/{path}"
+    answer = await client.request(method, url, json=body())
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, 7003)
+    assert answer.json()["error"]["code"] == "malformed_account"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/v1/nowhere", 400, "no_route"),
+        ("/v1", 400, "no_route"),
+        ("/client/v4/accounts/another/ai/v1/nowhere", 400, "no_route"),
+        ("/v1/embeddings", 405, "method_not_available"),
+    ],
+)
+async def test_whatever_is_below_v1_speaks_openais_dialect(
+    client: httpx.AsyncClient, path: str, status: int, code: str
+) -> None:
+    """A client that mistypes a path reads why."""
+    answer = await client.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+async def test_a_damaged_model_is_not_listed(
+    client: httpx.AsyncClient, service: InTestService
+) -> None:
+    """It cannot answer."""
+    service.state = ModelState.DAMAGED
+    assert (await client.get("/v1/models")).json()["data"] == []
+    assert (await client.get(f"/v1/models/{MODEL}")).status_code == 404

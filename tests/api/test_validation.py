@@ -20,6 +20,7 @@ from satsuma.api.validation import (
     explain,
     parse_json,
     parse_request,
+    wants_queue,
 )
 from satsuma.errors import InvalidInputError, MalformedJsonError
 from satsuma.store.catalog import bundled_catalog
@@ -240,15 +241,36 @@ def test_a_request_is_what_meets_the_schema_and_wants_no_queue(body: Any) -> Non
         assert str(refused.value) == (why or QUEUE_UNAVAILABLE)
 
 
-@pytest.mark.parametrize("count", [1_000, 1_001])
+@pytest.mark.parametrize("count", [100, 101])
 def test_the_queue_has_an_end(count: int) -> None:
     """More requests than the served schema allows are refused in its words."""
     body = {"requests": [{"text": "a"}] * count}
-    too_many = "'/requests' must NOT have more than 1000 items"
-    assert SERVED.is_valid(body) == (count == 1_000)
+    too_many = "'/requests' must NOT have more than 100 items"
+    assert SERVED.is_valid(body) == (count == 100)
     with pytest.raises(InvalidInputError) as refused:
         parse_request(MODEL, body)
-    assert str(refused.value) == (QUEUE_UNAVAILABLE if count == 1_000 else f"{P}{T}, {too_many}")
+    assert str(refused.value) == (QUEUE_UNAVAILABLE if count == 100 else f"{P}{T}, {too_many}")
+
+
+@pytest.mark.parametrize(
+    ("value", "is_wanted"),
+    [
+        (True, True),
+        ("true", True),
+        ("TRUE", True),
+        ("1", True),
+        (1, True),
+        (False, False),
+        ("false", False),
+        (0, False),
+        ("", False),
+        (None, False),
+        ({}, False),
+    ],
+)
+def test_the_queue_is_asked_for_in_one_way(value: object, is_wanted: bool) -> None:
+    """By REST's query, REST's body and the binding's options alike."""
+    assert wants_queue(value) is is_wanted
 
 
 def test_no_array_of_the_schema_is_endless() -> None:

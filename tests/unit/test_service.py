@@ -26,6 +26,7 @@ from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.service import EmbeddingService
 from satsuma.store.catalog import Catalog, bundled_catalog
+from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelFiles, ModelManifest
 from satsuma.types import EmbedRequest, Pooling
 
@@ -286,6 +287,23 @@ async def test_an_engine_error_reaches_its_request(make_bench: MakeBench) -> Non
     bench.encoders["@local/a"] = FakeEncoder(poison_id=7592)
     with pytest.raises(EngineError, match="poison"):
         await bench.service.embed(ask("hello"))
+
+
+async def test_listing_models_is_shared_by_who_asks_meanwhile(make_bench: MakeBench) -> None:
+    """A thousand clients do not start a thousand threads; the next one sees what is new."""
+    bench = make_bench()
+    looks: list[int] = []
+
+    def look() -> tuple[ModelStatus, ...]:
+        time.sleep(0.05)
+        looks.append(1)
+        return ()
+
+    bench.service._list_models = look
+    await asyncio.gather(*(bench.service.models() for _ in range(100)))
+    assert len(looks) == 1
+    await bench.service.models()
+    assert len(looks) == 2
 
 
 async def test_token_ids_stand_for_their_text(make_bench: MakeBench) -> None:

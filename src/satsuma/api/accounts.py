@@ -9,13 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from satsuma.api.errors import MalformedAccountError
+from satsuma.api.errors import MalformedAccountError, shorten
 from satsuma.auth.tokens import ACCOUNT_ID
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _ACCOUNTS: Final = "/client/v4/accounts"
-_MAX_ECHO_CHARACTERS: Final = 200
 
 
 def account_routes(path: str, handler: Handler, methods: Sequence[str] = ("GET",)) -> list[Route]:
@@ -37,7 +36,7 @@ def account_routes(path: str, handler: Handler, methods: Sequence[str] = ("GET",
 
 def _check_account(request: Request) -> None:
     if not ACCOUNT_ID.fullmatch(request.path_params.get("account_id", "")):
-        path = request.url.path[:_MAX_ECHO_CHARACTERS]
+        path = shorten(request.scope["path"])
         raise MalformedAccountError(
             f"Could not route to {path}, perhaps your object identifier is invalid?"
         )

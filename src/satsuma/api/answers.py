@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,11 @@ def json_response(
     """
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, status, headers, media_type="application/json")
+
+
+def enveloped(result: object, messages: Sequence[object] = ()) -> dict[str, Any]:
+    """Put a result into Cloudflare's envelope."""
+    return {"result": result, "success": True, "errors": [], "messages": messages}
 
 
 def bare_answer(result: EmbedResult) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from satsuma.api.errors import DeprecatedClientError, IncompleteRequestError
 from satsuma.api.identity import request_id
 from satsuma.api.inference import Inference
 from satsuma.api.schemas import schemas_of
-from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_request
+from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_request, wants_queue
 from satsuma.errors import InvalidInputError
 
 _POST: Final = ("POST",)
@@ -51,10 +51,10 @@ class BindingRoutes:
 
 def _read_model(request: Request) -> str:
     """Take the model from its header, without the prefix that the runtime may put before it."""
-    model = request.headers.get(_MODEL_HEADER, "")
+    model = request.headers.get(_MODEL_HEADER, "").rpartition(":")[2]
     if not model:
         raise IncompleteRequestError(_MODEL_HEADER)
-    return model.rpartition(":")[2]
+    return model
 
 
 def _read_inputs(body: Any) -> Any:
@@ -62,6 +62,6 @@ def _read_inputs(body: Any) -> Any:
     if not isinstance(body, dict) or "inputs" not in body:
         raise IncompleteRequestError("inputs")
     options = body.get("options")
-    if isinstance(options, dict) and options.get("queueRequest"):
+    if isinstance(options, dict) and wants_queue(options.get("queueRequest")):
         raise InvalidInputError(QUEUE_UNAVAILABLE)
     return body["inputs"]

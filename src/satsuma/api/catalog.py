@@ -13,18 +13,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from satsuma.api.accounts import account_routes
-from satsuma.api.answers import json_response
-from satsuma.api.errors import InvalidQueryError, UnlistedModelError
+from satsuma.api.answers import enveloped, json_response
+from satsuma.api.errors import InvalidQueryError, UnlistedModelError, shorten
+from satsuma.api.identity import token_record
 from satsuma.api.listing import distinct, listing_of, show_author, show_model, show_task
-from satsuma.api.middleware import RECORD_KEY
 from satsuma.api.ports import EmbeddingService
 from satsuma.api.query import read_query
 from satsuma.api.schemas import Schema, schemas_of
-from satsuma.auth.tokens import TokenRecord
 from satsuma.errors import ModelNotFoundError
 from satsuma.store.local import ModelStatus
 
-_MAX_ECHO_CHARACTERS: Final = 200
 _MOST_A_PAGE: Final = 1_000  # Cloudflare answers the whole catalog as one page
 _OPEN_ID: Final = "no-token-needed"
 
@@ -105,8 +103,7 @@ class CatalogRoutes:
             example = "?model=@cf/baai/bge-base-en-v1.5"
             raise InvalidQueryError(f"model is missing; name one, as in {example}")
         schemas = schemas_of((await self._find(name)).manifest)
-        result = {"input": schemas.input, "output": schemas.output}
-        return json_response({"result": result, "success": True, "errors": [], "messages": []})
+        return json_response(enveloped({"input": schemas.input, "output": schemas.output}))
 
     async def tasks(self, _request: Request) -> Response:
         """Answer the tasks of the models, all as one page."""
@@ -120,18 +117,13 @@ class CatalogRoutes:
 
     async def verify(self, request: Request) -> Response:
         """Answer whose token it is; authentication has already refused a wrong one."""
-        record: TokenRecord | None = request.scope.get(RECORD_KEY)
+        record = token_record(request.scope)
         says = "This API Token is valid and active"
         if record is None:
             says = "This server asks for no token, so any is as good as valid and active"
-        return json_response(
-            {
-                "result": {"id": record.id if record else _OPEN_ID, "status": "active"},
-                "success": True,
-                "errors": [],
-                "messages": [{"code": 10000, "message": says, "type": None}],
-            }
-        )
+        result = {"id": record.id if record else _OPEN_ID, "status": "active"}
+        message = {"code": 10000, "message": says, "type": None}
+        return json_response(enveloped(result, [message]))
 
     async def _find(self, name: str) -> ModelStatus:
         """Find a listed model by any of its ids; that an id has a good form is not enough."""
@@ -139,7 +131,7 @@ class CatalogRoutes:
             wanted = self._service.manifest(name).id
             return next(one for one in await self._service.models() if one.manifest.id == wanted)
         except (ModelNotFoundError, StopIteration) as error:
-            raise UnlistedModelError(f"No such model {name[:_MAX_ECHO_CHARACTERS]}") from error
+            raise UnlistedModelError(f"No such model {shorten(name)}") from error
 
 
 def _read_search(request: Request) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from satsuma.api.accounts import account_routes
-from satsuma.api.answers import answer_headers, bare_answer, json_response
+from satsuma.api.answers import answer_headers, bare_answer, enveloped, json_response
 from satsuma.api.identity import request_id
 from satsuma.api.inference import Inference
 from satsuma.api.schemas import schemas_of
-from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_request
+from satsuma.api.validation import QUEUE_UNAVAILABLE, parse_request, wants_queue
 from satsuma.errors import InvalidInputError
 
 
@@ -37,11 +37,11 @@ class RunRoute:
         body = await self._inference.read_json(request)
         embed_request = parse_request(model.id, body, schemas_of(model).input)
         result = await self._inference.embed(request, embed_request)
-        envelope = {"result": bare_answer(result), "success": True, "errors": [], "messages": []}
-        return json_response(envelope, answer_headers(result, request_id(request.scope)))
+        headers = answer_headers(result, request_id(request.scope))
+        return json_response(enveloped(bare_answer(result)), headers)
 
 
 def _check_query(request: Request) -> None:
     """Refuse what the query asks for and this version cannot do."""
-    if request.url.query and request.query_params.get("queueRequest") in {"true", "1"}:
+    if wants_queue(request.query_params.get("queueRequest")):
         raise InvalidInputError(QUEUE_UNAVAILABLE)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -31,6 +29,7 @@ from satsuma.api.errors import (
     find_answer,
 )
 from satsuma.api.identity import request_id
+from satsuma.api.paths import Dialect, dialect_of
 from satsuma.errors import (
     AuthenticationError,
     InvalidInputError,
@@ -42,9 +41,6 @@ from satsuma.errors import (
 
 _logger = logging.getLogger("satsuma.api")
 
-_BINDING_PATHS: Final = ("/run", "/ai-gateway/run")
-_OPENAI_PATH: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1/")
-
 # OpenAI's clients branch on the status; the type is for people and logs.
 _OPENAI_TYPES: Final = {
     401: "authentication_error",
@@ -52,21 +48,6 @@ _OPENAI_TYPES: Final = {
     408: "timeout_error",
     429: "rate_limit_error",
 }
-
-
-class Dialect(Enum):
-    """Whose error shape a path's clients read."""
-
-    REST = auto()
-    BINDING = auto()
-    OPENAI = auto()
-
-
-def dialect_of(path: str) -> Dialect:
-    """Tell a path's dialect; anything unknown is REST."""
-    if path in _BINDING_PATHS:
-        return Dialect.BINDING
-    return Dialect.OPENAI if _OPENAI_PATH.match(path) else Dialect.REST
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ from satsuma.errors import (
 _INTERNAL: Final = "An internal server error occured."  # Cloudflare's spelling; clients match it
 
 
+_MAX_ECHO_CHARACTERS: Final = 200
+
+
 class NoRouteError(SatsumaError):
     """No route has this path."""
 
@@ -78,6 +81,11 @@ class DeprecatedClientError(SatsumaError):
 
 class UnlistedModelError(ModelNotFoundError):
     """The catalog was asked for a model that it does not have; on a run route that is a 400."""
+
+
+def shorten(sent: str) -> str:
+    """Cut what a client sent to what an error's message may repeat of it."""
+    return sent[:_MAX_ECHO_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A request's id: one uuid that its log line, its headers and its error message share."""
+"""Whose request it is: its uuid, which log, headers and errors share, and its token."""
 
 from __future__ import annotations
 
@@ -7,12 +7,26 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_KEY: Final = "satsuma.request_id"
+from satsuma.auth.tokens import TokenRecord
+
+_ID_KEY: Final = "satsuma.request_id"
+_RECORD_KEY: Final = "satsuma.token"
 
 
 def request_id(scope: Scope) -> str:
     """Give the id that `RequestIdentity` put into the scope."""
-    return str(scope[_KEY])
+    return str(scope[_ID_KEY])
+
+
+def with_token(scope: Scope, record: TokenRecord | None) -> Scope:
+    """Note the token that was accepted; None where none was asked for."""
+    return {**scope, _RECORD_KEY: record}
+
+
+def token_record(scope: Scope) -> TokenRecord | None:
+    """Give the token that `Authentication` accepted."""
+    record: TokenRecord | None = scope[_RECORD_KEY]
+    return record
 
 
 class RequestIdentity:
@@ -35,4 +49,4 @@ class RequestIdentity:
                 message = {**message, "headers": [*message.get("headers", ()), named]}
             await send(message)
 
-        await self._app({**scope, _KEY: identity}, receive, send_named)
+        await self._app({**scope, _ID_KEY: identity}, receive, send_named)

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
+from satsuma.api.errors import shorten
 from satsuma.api.ports import EmbeddingService
 from satsuma.api.validation import parse_json
 from satsuma.errors import (
@@ -25,8 +26,6 @@ from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult
 
 _T = TypeVar("_T")
-
-MAX_ECHO_CHARACTERS: Final = 200  # of what a client sent, in an error's message
 
 _UNENCODED: Final = frozenset({"", "identity"})
 
@@ -57,7 +56,7 @@ class Inference:
         """
         encoding = request.headers.get("content-encoding", "")
         if encoding.strip().lower() not in _UNENCODED:
-            shown = encoding[:MAX_ECHO_CHARACTERS]
+            shown = shorten(encoding)
             message = f"Content-Encoding {shown!r} is not supported; send the JSON as it is"
             raise InvalidInputError(message)
         return parse_json(await self._read_body(request))
@@ -81,7 +80,7 @@ def _in_known_words(model: str) -> Iterator[None]:
     try:
         yield
     except ModelNotFoundError as error:
-        message = f"No such model {model[:MAX_ECHO_CHARACTERS]} or task"
+        message = f"No such model {shorten(model)} or task"
         raise ModelNotFoundError(message) from error
 
 

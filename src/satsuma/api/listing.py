@@ -15,13 +15,11 @@ from uuid import NAMESPACE_URL, uuid5
 from satsuma.store.catalog import LOCAL_PREFIX, bundled_tasks
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import Listing, ModelManifest, Task
-from satsuma.store.places import ModelState
 
 INSTALLED_PROPERTY: Final = "satsuma_installed"  # Cloudflare's catalog has nothing like it
 
 _EMBEDDINGS: Final = "Text Embeddings"
 _SOURCES: Final = {"@cf": 1, "@hf": 2, "@local": 3}  # the third is satsuma's own
-_AWAY: Final = frozenset({ModelState.NOT_INSTALLED, ModelState.DAMAGED})
 
 
 def listing_of(manifest: ModelManifest) -> Listing:
@@ -85,7 +83,7 @@ def _properties(status: ModelStatus) -> list[tuple[str, Any]]:
         ("info", listing.info),
         ("max_input_tokens", str(manifest.max_tokens or "")),
         ("output_dimensions", str(manifest.hidden_size or "")),
-        (INSTALLED_PROPERTY, "false" if status.state in _AWAY else "true"),
+        (INSTALLED_PROPERTY, "true" if status.is_here else "false"),
     ]
 
 

@@ -13,8 +13,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from satsuma.api.envelopes import error_response
+from satsuma.api.identity import with_token
+from satsuma.api.paths import OPEN_PATHS, account_of
 from satsuma.auth.exposure import open_access
-from satsuma.auth.tokens import ACCOUNT_ID, TokenRecord, TokenStore
+from satsuma.auth.tokens import TokenRecord, TokenStore
 from satsuma.errors import (
     AuthenticationError,
     MalformedCredentialsError,
@@ -23,10 +25,6 @@ from satsuma.errors import (
 )
 from satsuma.settings import Settings
 
-RECORD_KEY: Final = "satsuma.token"  # in the scope: the request's TokenRecord, or None
-
-_OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"})
-_ACCOUNT: Final = re.compile(r"/client/v4/accounts/([^/]*)(?:/|$)")
 _AUTHORIZATION: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{20,256}")
 
@@ -71,8 +69,8 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the request's credentials, if its path asks for any."""
-        if scope["type"] == "http" and scope["path"] not in _OPEN:
-            scope = {**scope, RECORD_KEY: self._check(scope)}
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            scope = with_token(scope, self._check(scope))
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> TokenRecord | None:
@@ -82,7 +80,7 @@ class Authentication:
         token = _read_token(Headers(scope=scope))
         if self._tokens is None:
             raise AuthenticationError("Authentication error")
-        return self._tokens.authenticate(token, _read_account(scope["path"]))
+        return self._tokens.authenticate(token, account_of(scope["path"]))
 
 
 def _read_token(headers: Headers) -> str:
@@ -100,12 +98,6 @@ def _checked_token(token: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise MalformedCredentialsError("malformed credentials")
     return token
-
-
-def _read_account(path: str) -> str | None:
-    """Find the account in the path; None leaves it to the route to refuse a malformed one."""
-    match = _ACCOUNT.match(path)
-    return match[1] if match and ACCOUNT_ID.fullmatch(match[1]) else None
 
 
 class BodyLimit:

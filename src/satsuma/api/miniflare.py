@@ -1,8 +1,11 @@
 """Miniflare's remote bindings: a Worker's request, packed into another one.
 
-Miniflare sends what a binding asks for to one address, whatever the path: the URL that was meant
-in `MF-URL`, the binding's name in `MF-Binding`, each header `x` as `MF-Header-x`, method and body
-as they were. Here it is unpacked before anything else looks at it, access included.
+Miniflare sends what a binding asks for to one address: the URL that was meant in `MF-URL`, the
+binding's name in `MF-Binding`, each header `x` as `MF-Header-x`, method and body as they were.
+Here it is unpacked before anything else looks at it, access included.
+
+Only `env.AI`'s own paths are unpacked, and only at the root or at those paths: else whatever stands
+before satsuma and judges by the path could be told `/health` and mean something else.
 
 Source: cloudflare/workers-sdk, packages/miniflare/src/workers/shared/remote-bindings-utils.ts.
 """
@@ -10,11 +13,14 @@ Source: cloudflare/workers-sdk, packages/miniflare/src/workers/shared/remote-bin
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from satsuma.api.paths import BINDING_PATHS
+
+_OUTER_PATHS: Final = BINDING_PATHS | {"/"}  # "/" is where a connection string leads
 _MARK: Final = b"mf-"
 _PACKED: Final = b"mf-header-"
 
@@ -33,7 +39,8 @@ class MiniflareProxy:
         """Pass the request that was meant."""
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            if "mf-url" in headers and "mf-binding" in headers:
+            is_packed = "mf-url" in headers and "mf-binding" in headers
+            if is_packed and scope["path"] in _OUTER_PATHS:
                 scope = {**scope, **_unpack(headers)}
         await self._app(scope, receive, send)
 
@@ -41,20 +48,20 @@ class MiniflareProxy:
 def _unpack(headers: Headers) -> dict[str, Any]:
     path, query = _split(headers["mf-url"])
     return {
-        "path": unquote(path),
-        "raw_path": path.encode("latin-1", "replace"),
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": query.encode("latin-1", "replace"),
         "headers": _unpack_headers(headers.raw),
     }
 
 
 def _split(url: str) -> tuple[str, str]:
-    """Give path and query; what is no URL leads nowhere, and is refused as that."""
+    """Give path and query; what `env.AI` does not ask for leads nowhere, and is refused as that."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return "/", ""
-    return parts.path or "/", parts.query
+    return (parts.path, parts.query) if parts.path in BINDING_PATHS else ("/", "")
 
 
 def _unpack_headers(raw: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -17,18 +17,17 @@ from starlette.routing import Route
 
 from satsuma.api.accounts import account_routes
 from satsuma.api.answers import answer_headers, json_response
-from satsuma.api.errors import UnlistedModelError
+from satsuma.api.errors import UnlistedModelError, shorten
 from satsuma.api.identity import request_id
-from satsuma.api.inference import MAX_ECHO_CHARACTERS, Inference
+from satsuma.api.inference import Inference
+from satsuma.api.listing import listing_of
 from satsuma.api.openai_input import read_openai_request
 from satsuma.api.ports import EmbeddingService
 from satsuma.errors import ModelNotFoundError
 from satsuma.store.manifest import ModelManifest
-from satsuma.store.places import ModelState
 from satsuma.types import EmbedRequest, EmbedResult, FloatArray
 
 _POST: Final = ("POST",)
-_CANNOT_ANSWER: Final = frozenset({ModelState.NOT_INSTALLED, ModelState.DAMAGED})
 
 
 class OpenAIRoutes:
@@ -73,13 +72,13 @@ class OpenAIRoutes:
         except ModelNotFoundError:
             found = None
         if found is None:
-            shown = name[:MAX_ECHO_CHARACTERS]
-            raise UnlistedModelError(f"The model {shown} does not exist or is not installed here")
+            message = f"The model {shorten(name)} does not exist or is not installed here"
+            raise UnlistedModelError(message)
         return json_response(_to_model(found))
 
     async def _usable(self) -> list[ModelManifest]:
         listed = await self._service.models()
-        return [status.manifest for status in listed if status.state not in _CANNOT_ANSWER]
+        return [status.manifest for status in listed if status.is_here]
 
 
 def _to_answer(result: EmbedResult, model: str, *, is_base64: bool) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def _to_model(manifest: ModelManifest) -> dict[str, Any]:
         "id": manifest.id,
         "object": "model",
         "created": _created(manifest),
-        "owned_by": manifest.id.removeprefix("@").split("/")[1],
+        "owned_by": listing_of(manifest).author,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
+from satsuma.api.errors import shorten
 from satsuma.errors import InvalidInputError
 from satsuma.types import Pooling, TokenIds
 
@@ -18,7 +19,7 @@ ENCODING_FORMATS: Final = ("float", "base64")
 _INPUT_FORMS: Final = (
     "'/input' must be a string, a list of strings, a list of token ids, or a list of such lists"
 )
-_MAX_ECHO_CHARACTERS: Final = 100
+MAX_TOKEN_IDS: Final = 65_536  # of one text; OpenAI's models read 8,192
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,7 @@ def _read_choice(body: dict[str, Any], name: str, allowed: tuple[str, ...] | Non
     if not isinstance(value, str):
         raise InvalidInputError(f"'/{name}' must be a string", param=name)
     if allowed is not None and value not in allowed:
-        shown = value[:_MAX_ECHO_CHARACTERS]
-        message = f"'/{name}' must be one of {', '.join(allowed)}, not {shown}"
+        message = f"'/{name}' must be one of {', '.join(allowed)}, not {shorten(value)}"
         raise InvalidInputError(message, param=name)
     return value
 
@@ -96,8 +96,8 @@ def _read_texts(value: Any) -> tuple[str | TokenIds, ...]:
         return (_checked(value, "/input"),)
     if not isinstance(value, list) or not value:
         raise InvalidInputError(_INPUT_FORMS, param="input")
-    if _is_token_ids(value):
-        return (tuple(value),)
+    if type(value[0]) is int:
+        return (_checked(value, "/input"),)
     if len(value) > MAX_INPUTS:
         message = f"'/input' must NOT have more than {MAX_INPUTS} items"
         raise InvalidInputError(message, param="input")
@@ -109,6 +109,9 @@ def _checked(value: Any, pointer: str) -> str | TokenIds:
         raise InvalidInputError(f"Length of '{pointer}' must be >= 1 not met", param="input")
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and len(value) > MAX_TOKEN_IDS:
+        message = f"'{pointer}' must NOT have more than {MAX_TOKEN_IDS} token ids"
+        raise InvalidInputError(message, param="input")
     if isinstance(value, list) and _is_token_ids(value):
         return tuple(value)
     raise InvalidInputError(f"{_INPUT_FORMS}; '{pointer}' is none of them", param="input")

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 
-from satsuma.api.errors import InvalidQueryError
+from satsuma.api.errors import InvalidQueryError, shorten
 from satsuma.api.schemas import Schema
 
-_MAX_ECHO_CHARACTERS: Final = 100
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 _TRUTH: Final = {"true": True, "false": False}
 
@@ -60,4 +59,4 @@ _READERS: Final = {"string": _read_text, "integer": _read_whole_number, "boolean
 
 
 def _echo(value: str) -> str:
-    return repr(value[:_MAX_ECHO_CHARACTERS])
+    return repr(shorten(value))

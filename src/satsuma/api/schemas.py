@@ -20,7 +20,7 @@ Schema: TypeAlias = dict[str, Any]
 
 MAX_TEXTS: Final = 100
 POOLINGS: Final = ("mean", "cls")
-_MAX_QUEUED: Final = 1_000  # a hostile body must not buy a long look at it
+_MAX_QUEUED: Final = 100  # a hostile body must not buy a long look at it
 
 
 @dataclass(frozen=True, slots=True)

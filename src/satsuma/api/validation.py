@@ -11,6 +11,7 @@ docs/compatibility.md.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Any, Final
@@ -40,11 +41,16 @@ def parse_json(body: bytes) -> Any:
     Raises:
         MalformedJsonError: if it is not JSON; the message points at the byte.
     """
+    was_collecting = gc.isenabled()
+    gc.disable()  # millions of empty lists would set off as many looks for garbage
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         message = f"invalid JSON at byte {_byte_offset(body, error.pos)}: {error.msg}"
         raise MalformedJsonError(message) from None
+    finally:
+        if was_collecting:
+            gc.enable()
 
 
 def parse_request(model: str, body: Any, schema: Schema = EMBEDDINGS_INPUT) -> EmbedRequest:
@@ -62,7 +68,7 @@ def parse_request(model: str, body: Any, schema: Schema = EMBEDDINGS_INPUT) -> E
         refusal = explain(schema, body)
         if refusal is not None:
             raise InvalidInputError(refusal)
-    if not _is_embedding(body) or _wants_queue(body):
+    if not _is_embedding(body) or wants_queue(_option(body, "queueRequest")):
         raise InvalidInputError(QUEUE_UNAVAILABLE)
     text = body["text"]
     pooling = Pooling(body["pooling"]) if "pooling" in body else None
@@ -101,9 +107,14 @@ def _is_embedding(body: Any) -> bool:
     return isinstance(text, str) and text != ""
 
 
-def _wants_queue(body: dict[str, Any]) -> bool:
+def _option(body: dict[str, Any], name: str) -> object:
     options = body.get("options")
-    return isinstance(options, dict) and options.get("queueRequest") is True
+    return options.get(name) if isinstance(options, dict) else None
+
+
+def wants_queue(value: object) -> bool:
+    """Read the option `queueRequest`: JSON's true, or what stands for it in a query."""
+    return value is True or str(value).lower() in {"true", "1"}
 
 
 def _byte_offset(body: bytes, num_characters: int) -> int:

@@ -59,8 +59,9 @@ class Tokenizer:
     def _tokenize_one(self, text: str | TokenIds, index: int) -> Tokens:
         if isinstance(text, str):
             return self._tokenize_texts([text])[0]
-        if text and not (min(text) >= 0 and max(text) < self.vocab_size):
-            wrong = next(one for one in text if not 0 <= one < self.vocab_size)
+        read = text[: self.max_tokens + 2]  # what is cut off is not looked at
+        wrong = next((one for one in read if not 0 <= one < self.vocab_size), None)
+        if wrong is not None:
             raise InvalidInputError(
                 f"token id {wrong} of text {index} is not in the model's vocabulary of "
                 f"{self.vocab_size}; send ids of this model's own tokenizer, or send the text",

@@ -56,6 +56,11 @@ class ModelStatus:
     size_bytes: int
     source: str = ""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the model can be loaded, as far as a look at its files tells."""
+        return self.state not in {ModelState.NOT_INSTALLED, ModelState.DAMAGED}
+
 
 class ModelStore:
     """The models of one folder, plus those that come in installed packages.
@@ -177,7 +182,7 @@ class ModelStore:
             return self._damaged_status(model_id)
 
     def _damaged_status(self, model_id: str) -> ModelStatus:
-        manifest = ModelManifest(model_id, "", "", ())
+        manifest = self.catalog.find(model_id) or ModelManifest(model_id, "", "", ())
         return ModelStatus(manifest, ModelState.DAMAGED, self.folder_of(model_id), 0)
 
     def _found_ids(self) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def read_record(folder: Path) -> InstalledRecord | None:
     try:
         entry = json.loads((folder / RECORD_FILE).read_bytes())
         return InstalledRecord(parse_manifest(entry), entry["source"], entry["created_at"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

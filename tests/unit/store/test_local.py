@@ -22,7 +22,7 @@ from satsuma.store.catalog import bundled_catalog
 from satsuma.store.local import ModelStore
 from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource
 from satsuma.store.places import ModelState
-from satsuma.store.record import new_record, write_record
+from satsuma.store.record import RECORD_FILE, new_record, write_record
 
 MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 TINY = "@cf/acme/tiny"
@@ -231,6 +231,18 @@ def test_graphs_go_elsewhere_if_they_must(tmp_path: Path, caplog: pytest.LogCapt
     del store
     gc.collect()
     assert not passing.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '"x"', "null", "{}", "[" * 100_000, '{"id": 5}', '{"id": "@cf/a/b", "file": 1}']
+)
+def test_a_record_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
+    """Whatever a disk or a hand made of it."""
+    folder = tmp_path / "cf" / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / RECORD_FILE).write_text(text)
+    rows = {row.manifest.id: row.state for row in ModelStore(tmp_path).list()}
+    assert rows["@cf/a/b"] is ModelState.DAMAGED
 
 
 def test_a_pulled_model_that_no_catalog_knows_any_more_is_listed_as_damaged(

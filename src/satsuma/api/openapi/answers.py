@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from satsuma.api.envelopes import Dialect
 from satsuma.api.openapi.examples import EXAMPLES
 from satsuma.api.openapi.failures import failures
 from satsuma.api.openapi.headers import header_refs
 from satsuma.api.openapi.shapes import ref
+from satsuma.api.paths import Dialect
 from satsuma.errors import SatsumaError
 
 _ON_ALL: Final = ("x-request-id",)

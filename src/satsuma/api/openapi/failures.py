@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from satsuma.api.envelopes import Dialect, Failure, render
+from satsuma.api.envelopes import Failure, render
 from satsuma.api.errors import DeprecatedClientError, MethodNotAvailableError, find_answer
 from satsuma.api.openapi.examples import REQUEST_ID
 from satsuma.api.openapi.headers import header_refs
 from satsuma.api.openapi.shapes import ref
+from satsuma.api.paths import Dialect
 from satsuma.errors import ModelError, OverloadedError, SatsumaError, ShuttingDownError
 
 _SHAPES: Final = {
@@ -57,6 +58,8 @@ def _answer(errors: list[type[SatsumaError]], dialect: Dialect) -> dict[str, Any
     """Describe the failures of one status: each code, and what it means."""
     lines = [f"- `{find_answer(one).code}`: {meaning(one)}" for one in errors]
     names = [name for name, those in _ERRORS_WITH.items() if those & set(errors)]
+    if all(find_answer(one).is_model_layer for one in errors):
+        names.append("cf-ai-req-id")
     pointers = {one.code: f"#/components/examples/{_name(one, dialect)}" for one in errors}
     examples = {code: {"$ref": pointer} for code, pointer in pointers.items()}
     content = {"schema": ref(_SHAPES[dialect]), "examples": examples}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from satsuma.api.catalog import SCHEMA_QUERY, SEARCH_QUERY
-from satsuma.api.envelopes import Dialect
 from satsuma.api.errors import InvalidQueryError, NoRouteError, UnlistedModelError
 from satsuma.api.openapi.answers import answers, json_content
 from satsuma.api.openapi.examples import MODEL as MODEL_ID
@@ -26,6 +25,7 @@ from satsuma.api.openapi.parts import (
     operation,
     query,
 )
+from satsuma.api.paths import Dialect
 from satsuma.errors import ShuttingDownError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from satsuma.api.listing import INSTALLED_PROPERTY
-from satsuma.api.openai_input import ENCODING_FORMATS, MAX_INPUTS
+from satsuma.api.openai_input import ENCODING_FORMATS, MAX_INPUTS, MAX_TOKEN_IDS
 from satsuma.api.schemas import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, POOLINGS, Schema
 
 _STRING: Final[Schema] = {"type": "string"}
@@ -92,7 +92,7 @@ _OPENAI_ERROR: Final = {
 }
 
 _TOKEN_IDS: Final = {
-    **listed({"type": "integer", "minimum": 0}, minItems=1),
+    **listed({"type": "integer", "minimum": 0}, minItems=1, maxItems=MAX_TOKEN_IDS),
     "description": "One text, as token ids of the model's own vocabulary.",
 }
 

@@ -1,0 +1,38 @@
+"""What a path alone decides, before any route: who may ask, for which account, in whose words."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import Final
+
+from satsuma.auth.tokens import ACCOUNT_ID
+
+OPEN_PATHS: Final = frozenset({"/health", "/ready", "/openapi.json"})  # without a token
+
+BINDING_RUN_PATHS: Final = frozenset({"/run", "/ai-gateway/run"})
+BINDING_PATHS: Final = BINDING_RUN_PATHS | {"/ai-api/models/search"}  # all that `env.AI` asks for
+
+_ACCOUNT: Final = re.compile(r"/client/v4/accounts/([^/]*)(?:/|$)")
+_OPENAI: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1(/|$)")
+
+
+class Dialect(Enum):
+    """Whose shape of errors a path's clients read."""
+
+    REST = auto()
+    BINDING = auto()
+    OPENAI = auto()
+
+
+def dialect_of(path: str) -> Dialect:
+    """Tell a path's dialect; anything unknown is REST."""
+    if path in BINDING_RUN_PATHS:
+        return Dialect.BINDING
+    return Dialect.OPENAI if _OPENAI.match(path) else Dialect.REST
+
+
+def account_of(path: str) -> str | None:
+    """Read the account in a path; None leaves it to the route to refuse a malformed one."""
+    match = _ACCOUNT.match(path)
+    return match[1] if match and ACCOUNT_ID.fullmatch(match[1]) else None
