@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import tokenizers
@@ -52,14 +52,14 @@ class Tokenizer:
         Raises:
             InvalidInputError: if a token id is not in the vocabulary.
         """
-        if any(not isinstance(text, str) for text in texts):
-            return [self._tokenize_one(text, index) for index, text in enumerate(texts)]
-        return self._tokenize_texts(cast("Sequence[str]", texts))
+        of_strings = iter(self._tokenize_texts([text for text in texts if isinstance(text, str)]))
+        return [
+            next(of_strings) if isinstance(text, str) else self._frame_ids(text, index)
+            for index, text in enumerate(texts)
+        ]
 
-    def _tokenize_one(self, text: str | TokenIds, index: int) -> Tokens:
-        if isinstance(text, str):
-            return self._tokenize_texts([text])[0]
-        read = text[: self.max_tokens + 2]  # what is cut off is not looked at
+    def _frame_ids(self, ids: TokenIds, index: int) -> Tokens:
+        read = ids[: self.max_tokens + 2]  # what is cut off is not looked at
         wrong = next((one for one in read if not 0 <= one < self.vocab_size), None)
         if wrong is not None:
             raise InvalidInputError(
@@ -67,7 +67,7 @@ class Tokenizer:
                 f"{self.vocab_size}; send ids of this model's own tokenizer, or send the text",
                 param="input",
             )
-        return self._frame.put_around(text, self.max_tokens)
+        return self._frame.put_around(ids, self.max_tokens)
 
     def _tokenize_texts(self, texts: Sequence[str]) -> list[Tokens]:
         limit = _CUTS_CHARACTERS_PER_TOKEN[0] * self.max_tokens

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 
 from satsuma.engine.load import LoadedModel
 from satsuma.engine.tokenizer import Tokenizer
@@ -45,6 +46,21 @@ def test_token_ids_stand_for_their_text(tokenizer: Tokenizer, ids: tuple[int, ..
     text, given = tokenizer.tokenize(["hello world", ids])
     assert given.ids.tolist() == text.ids.tolist()
     assert not given.is_truncated
+
+
+def test_a_tokenizer_without_marks_adds_none_to_token_ids(tmp_path: Path) -> None:
+    """What it puts around a text is what it puts around ids."""
+    plain = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "b": 1, "?": 2}, "?"))
+    plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    plain.save(str(tmp_path / "tokenizer.json"))
+    text, given = Tokenizer(tmp_path / "tokenizer.json", 8).tokenize(["a b", (0, 1)])
+    assert given.ids.tolist() == text.ids.tolist() == [0, 1]
+
+
+def test_texts_and_token_ids_keep_their_order(tokenizer: Tokenizer) -> None:
+    """However they are mixed."""
+    mixed = tokenizer.tokenize([(7592,), "world", (7592, 2088), "hello"])
+    assert [one.ids.tolist()[1:-1] for one in mixed] == [[7592], [2088], [7592, 2088], [7592]]
 
 
 @pytest.mark.parametrize("num_ids", [254, 255, 5000])
