@@ -5,6 +5,7 @@
     +-- InvalidInputError             the request's content breaks the model's input schema
     |   +-- MalformedJsonError        the body is not JSON at all
     +-- RequestTooLargeError          the body is above the limit
+    |   +-- TooMuchWorkError          no idle server could do it within the deadline
     +-- AuthenticationError           the token is well formed and not accepted here
     |   +-- MissingCredentialsError   no credentials were sent
     |   +-- MalformedCredentialsError credentials of no known form were sent
@@ -72,6 +73,12 @@ class RequestTooLargeError(SatsumaError):
     """The body is above the configured limit."""
 
     code = "request_too_large"
+
+
+class TooMuchWorkError(RequestTooLargeError):
+    """The request could not be done within its deadline, however idle the server."""
+
+    code = "too_much_work"
 
 
 class AuthenticationError(SatsumaError):

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest's `pythonpath`
 from api.in_test_service import MODEL, InTestService
 
 from satsuma.api.app import create_app
+from satsuma.api.head_limit import LimitedHeadProtocol
 from satsuma.api.server import run, serve
 from satsuma.settings import Settings
 
@@ -110,10 +111,12 @@ class Server:
 
 
 @contextmanager
-def server_process(*, drain_s: float = 5, max_body_bytes: int = 100_000) -> Iterator[Server]:
+def server_process(
+    *, drain_s: float = 5, max_body_bytes: int = 100_000, head_s: float = 20
+) -> Iterator[Server]:
     """Run this file as a program for the length of a block."""
     process = subprocess.Popen(
-        [sys.executable, __file__, str(drain_s), str(max_body_bytes)],
+        [sys.executable, __file__, str(drain_s), str(max_body_bytes), str(head_s)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONWARNINGS": "error"},
@@ -133,4 +136,5 @@ async def _main(drain_s: float, max_body_bytes: int) -> int:
 
 
 if __name__ == "__main__":
+    LimitedHeadProtocol.head_s = float(sys.argv[3])
     sys.exit(run(_main(float(sys.argv[1]), int(sys.argv[2]))))

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import httpx
 import pytest
 from api.in_test_service import InTestService
-from api.serving import RUN_PATH, Server
+from api.serving import RUN_PATH, Server, server_process
 from starlette.types import Message
 
 from satsuma.api.app import create_app
@@ -145,3 +146,21 @@ async def test_a_body_that_does_not_come_is_given_up() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         answer = await client.post(RUN_PATH, content=stalling())
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (408, 3007)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nX: y\r\n"])
+def test_a_head_that_does_not_end_is_cut_off(beginning: bytes) -> None:
+    """Such connections would use up descriptors; one that works is left alone meanwhile."""
+    with (
+        server_process(head_s=0.5) as server,
+        server.connection() as stalled,
+        server.connection() as working,
+    ):
+        stalled.send(beginning)
+        for _ in range(4):
+            working.send(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert working.read().status == 200
+            time.sleep(0.2)
+        assert stalled.is_closed()
+        working.send(b"GET /health HTTP/1.1\r\n")
+        assert working.is_closed()

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from satsuma.engine.fake import FakeEncoder
-from satsuma.scheduler.policy import AGEING_TOKENS_PER_S
 from satsuma.scheduler.queue import EncoderQueue, Item, make_ticket
 from satsuma.types import Pooling
 
@@ -17,10 +16,7 @@ BUDGETS = st.integers(1, 1024)
 
 
 class EncoderQueueMachine(RuleBasedStateMachine):
-    """The queue beside a plain set of what should be waiting in it.
-
-    The clock goes in steps of one token's ageing, so that ranks are exact.
-    """
+    """The queue beside a plain set of what should be waiting in it."""
 
     def __init__(self) -> None:
         """Begin with nothing waiting."""
@@ -29,17 +25,15 @@ class EncoderQueueMachine(RuleBasedStateMachine):
         self.waiting: set[Item] = set()
         self.requests: list[list[Item]] = []
         self.now_s = 0.0
-
-    @rule(ticks=st.integers(1, 2000))
-    def time_passes(self, ticks: int) -> None:
-        """Newcomers from now on arrive later."""
-        self.now_s += ticks / AGEING_TOKENS_PER_S
+        self.virtual_s = 0.0
 
     @rule(sizes=SIZES)
     def a_request_arrives(self, sizes: list[int]) -> None:
         """Its items wait."""
         token_ids = [np.zeros(size, dtype=np.int64) for size in sizes]
-        _, items = make_ticket(self.queue.encoder, token_ids, Pooling.MEAN, self.now_s)
+        self.now_s += 1.0
+        _, items = make_ticket(4, token_ids, Pooling.MEAN, self.now_s)
+        self.queue.rank(items, self.virtual_s)
         self.queue.add(items)
         self.waiting.update(items)
         self.requests.append(items)
@@ -57,6 +51,11 @@ class EncoderQueueMachine(RuleBasedStateMachine):
     def a_microbatch_runs(self, budget: int) -> None:
         """Its items are gone."""
         self.take(budget)
+
+    @rule(budget=BUDGETS)
+    def the_oldest_has_its_turn(self, budget: int) -> None:
+        """Whatever ranks before it."""
+        self.take(budget, is_for_oldest=True)
 
     @rule(budget=BUDGETS)
     def a_microbatch_fails(self, budget: int) -> None:
@@ -82,27 +81,28 @@ class EncoderQueueMachine(RuleBasedStateMachine):
         assert set(items) == self.waiting
         self.waiting.clear()
 
-    def take(self, budget: int) -> list[Item]:
+    def take(self, budget: int, *, is_for_oldest: bool = False) -> list[Item]:
         """Take a microbatch, and check it against what waits."""
-        taken = self.queue.take(budget)
+        self.virtual_s = max(self.virtual_s, min((i.rank for i in self.waiting), default=0.0))
+        taken = self.queue.take(budget, is_for_oldest=is_for_oldest)
         assert bool(taken) == bool(self.waiting)
         if taken:
             assert len(set(taken)) == len(taken)
             assert set(taken) <= self.waiting  # neither taken before nor discounted
             assert len(taken) == 1 or sum(map(len, taken)) <= budget
             assert len(taken) == 1 or not any(item.is_suspect for item in taken)
-            self.check_the_first(taken)
+            self.check_the_first(taken, is_for_oldest=is_for_oldest)
         self.waiting.difference_update(taken)
         return taken
 
-    def check_the_first(self, taken: list[Item]) -> None:
-        """Nothing starves: the first goes for its rank, and outranks nobody by arriving late."""
-        first = min(self.waiting)
+    def check_the_first(self, taken: list[Item], *, is_for_oldest: bool) -> None:
+        """Nothing starves: the first rank goes, or the first of the oldest request."""
+        if is_for_oldest:
+            oldest_s = min(item.ticket.submitted_at_s for item in self.waiting)
+            first = min(i for i in self.waiting if i.ticket.submitted_at_s == oldest_s)
+        else:
+            first = min(self.waiting)
         assert first in taken
-        arrived_at_s = first.ticket.submitted_at_s
-        for item in self.waiting:
-            latest_s = item.ticket.submitted_at_s + len(item) / AGEING_TOKENS_PER_S
-            assert arrived_at_s <= latest_s
 
     @invariant()
     def its_sums_are_right(self) -> None:
@@ -110,6 +110,9 @@ class EncoderQueueMachine(RuleBasedStateMachine):
         assert self.queue.num_tokens == sum(map(len, self.waiting))
         expected = min((item.rank for item in self.waiting), default=float("inf"))
         assert self.queue.first_rank == expected
+        oldest_s = min((i.ticket.submitted_at_s for i in self.waiting), default=float("inf"))
+        assert self.queue.oldest_s == oldest_s
+        assert sum(self.queue.request_tokens) == self.queue.num_tokens
 
 
 TestEncoderQueue = EncoderQueueMachine.TestCase

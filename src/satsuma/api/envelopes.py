@@ -32,6 +32,7 @@ from satsuma.api.identity import request_id
 from satsuma.api.paths import Dialect, dialect_of
 from satsuma.errors import (
     AuthenticationError,
+    ConfigurationError,
     InvalidInputError,
     ModelError,
     OverloadedError,
@@ -177,7 +178,9 @@ def _log(error: Exception, answer: Answer, identity: str) -> None:
     """
     name = error.code if isinstance(error, SatsumaError) else type(error).__name__
     line = f"request {identity}: {answer.status} {answer.code} {name}"
-    if answer is UNEXPECTED:
+    if isinstance(error, ConfigurationError):  # the server's own files: its words say it all
+        _logger.error("%s: %s", line, error)
+    elif answer is UNEXPECTED:
         _logger.error("%s", line, exc_info=error)
     elif answer.status >= 500 and not isinstance(error, ShuttingDownError):
         _logger.warning("%s: %s", line, error)

@@ -25,6 +25,7 @@ from satsuma.errors import (
     SatsumaError,
     ShuttingDownError,
     StoreError,
+    TooMuchWorkError,
     UnsupportedModelError,
 )
 
@@ -127,6 +128,7 @@ TABLE: Final[dict[type[SatsumaError], Answer]] = {
     ConfigurationError: UNEXPECTED,
     InvalidInputError: Answer(400, 5006, kind="Bad input", prefix="Error: "),
     RequestTooLargeError: Answer(413, 3006, "Request is too large", kind=_AI),
+    TooMuchWorkError: Answer(413, 3006, kind=_AI, prefix="Request is too large: "),
     AuthenticationError: Answer(401, 10000, "Authentication error"),
     MissingCredentialsError: Answer(
         400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"

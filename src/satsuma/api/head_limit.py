@@ -1,10 +1,13 @@
-"""A limit on request heads: uvicorn's own reads headers of any size, before anybody is asked who.
+"""Limits on request heads: uvicorn reads headers of any size and waits for them for ever.
 
-httptools hands headers over as they come, so the bytes are counted while a head is incomplete.
+Both count before anybody is asked who they are: such connections would use up memory and
+descriptors. httptools hands headers over as they come, so the bytes are counted while a head is
+incomplete.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,11 +20,28 @@ _REFUSAL: Final = (
 
 
 class LimitedHeadProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, closing a connection whose request head grows too long."""
+    """uvicorn's protocol, closing a connection whose request head is too long or too late.
 
+    Attributes:
+        head_s: seconds from a connection, or from a later head's first byte, to the head's end.
+            Between requests uvicorn's own `timeout_keep_alive` counts.
+    """
+
+    head_s = 20.0
+    _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0  # of a head that has not ended yet
     _is_in_head = True
     _num_events = 0  # ends of heads and of messages so far
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._stop_timer()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and count it if it was all of one head."""
@@ -29,12 +49,15 @@ class LimitedHeadProtocol(HttpToolsProtocol):
         super().data_received(data)
         is_all_head = self._is_in_head and self._num_events == num_events
         self._head_bytes = self._head_bytes + len(data) if is_all_head else 0
+        if self._head_bytes:
+            self._start_timer()
         if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_REFUSAL)
             self.transport.close()
 
     def on_headers_complete(self) -> None:
         """End a head."""
+        self._stop_timer()
         self._is_in_head = False
         self._num_events += 1
         super().on_headers_complete()
@@ -44,3 +67,12 @@ class LimitedHeadProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._is_in_head = True
         self._num_events += 1
+
+    def _start_timer(self) -> None:
+        if self._head_timer is None and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(self.head_s, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None

@@ -156,16 +156,23 @@ class _Session:
             self.failure = error
             signal.raise_signal(signal.SIGTERM)
             return
-        is_open = open_access(self.settings, self.tokens)
-        account = "local" if is_open else next((t.account for t in self.tokens.list()), "ACCOUNT")
-        click.echo(_invitation(url, self.models, account, is_open=is_open))
+        access = _describe_access(self.settings, self.tokens)
+        account = "local" if access else next((t.account for t in self.tokens.list()), "ACCOUNT")
+        click.echo(_invitation(url, self.models, account, access))
 
 
-def _invitation(url: str, models: list[str], account: str, *, is_open: bool) -> str:
+def _describe_access(settings: Settings, tokens: TokenStore) -> str:
+    """Say why nobody is asked for a token; empty where everybody is."""
+    if not open_access(settings, tokens):
+        return ""
+    why = "Tokens are not checked (--no-auth)" if settings.no_auth else "No token is configured"
+    return f"{why}: any token, or none, is accepted."
+
+
+def _invitation(url: str, models: list[str], account: str, access: str) -> str:
     """Say that the server is ready, who may call, and how."""
     model = models[0]
-    access = "No token is configured: any token, or none, is accepted." if is_open else ""
-    header = "" if is_open else " \\\n    -H 'Authorization: Bearer YOUR_TOKEN'"
+    header = "" if access else " \\\n    -H 'Authorization: Bearer YOUR_TOKEN'"
     call = f"  curl {url}/client/v4/accounts/{account}/ai/run/{model}{header} \\\n    -d "
     lines = [
         f"Ready: {', '.join(models)}",

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from satsuma.errors import OverloadedError
+from satsuma.errors import OverloadedError, TooMuchWorkError
+
+# A request may be expected to take this many deadlines before it is refused for its size: the
+# measured rate may be wrong by as much.
+MAX_EXPECTED_DEADLINES = 1.5
+
+# Up to this part of the deadline a request is small: it shares the engine with the big ones that
+# wait (`policy.ranks`), so their number counts and not their size.
+SMALL_SHARE = 0.02
 
 
 def engine_seconds(num_tokens: int, rate_tokens_per_s: float) -> float:
@@ -21,19 +30,35 @@ class WaitingRoom:
     Attributes:
         waiting_tokens: tokens admitted and not done, of all models.
         waiting_s: how long the engine needs for them, at the measured rates.
+        requests_s: how long it needs for what waits of each request.
     """
 
     waiting_tokens: int
     waiting_s: float
+    requests_s: tuple[float, ...] = ()
 
     @classmethod
-    def holding(cls, work: Iterable[tuple[int, float]]) -> WaitingRoom:
-        """Add up pieces of work: (tokens, their encoder's tokens a second or 0 if unmeasured)."""
-        pieces = list(work)
+    def holding(
+        cls, begun: Iterable[tuple[int, float]], requests: Iterable[tuple[int, float]]
+    ) -> WaitingRoom:
+        """Add up pieces of work: (tokens, their encoder's tokens a second or 0 if unmeasured).
+
+        Args:
+            begun: what runs.
+            requests: what waits of each request.
+        """
+        pieces, waiting = list(begun), list(requests)
+        requests_s = tuple(engine_seconds(num_tokens, rate) for num_tokens, rate in waiting)
         return cls(
-            waiting_tokens=sum(num_tokens for num_tokens, _ in pieces),
-            waiting_s=sum(engine_seconds(num_tokens, rate) for num_tokens, rate in pieces),
+            waiting_tokens=sum(num_tokens for num_tokens, _ in pieces + waiting),
+            waiting_s=sum(itertools.starmap(engine_seconds, pieces)) + sum(requests_s),
+            requests_s=requests_s,
         )
+
+    def turn_s(self, new_s: float) -> float:
+        """How long until a newcomer is done that shares the engine with what waits."""
+        begun_s = self.waiting_s - sum(self.requests_s)
+        return begun_s + sum(min(one, new_s) for one in self.requests_s) + new_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +77,8 @@ class Limits:
 def admit(room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float) -> None:
     """Let a request in, or say when to come again.
 
-    An empty room takes any request: refusing it would refuse it for ever.
+    A request that no idle engine could do is refused for good; else an empty room takes any. Small
+    requests are let in past big ones, which take their turn with them.
 
     Args:
         room: what waits already.
@@ -62,10 +88,18 @@ def admit(room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float) -
 
     Raises:
         OverloadedError: with the seconds after which there should be room.
+        TooMuchWorkError: if it would take too long by itself.
     """
+    if new_s > MAX_EXPECTED_DEADLINES * limits.deadline_s:
+        raise TooMuchWorkError(
+            f"about {new_tokens} tokens take {new_s:.0f} s here, and a request may take "
+            f"{limits.deadline_s:g} s; send fewer texts at a time"
+        )
     if room.waiting_tokens == 0:
         return
-    late_s = room.waiting_s + new_s - limits.deadline_s
+    is_small = new_s <= SMALL_SHARE * limits.deadline_s
+    done_s = room.turn_s(new_s) if is_small else room.waiting_s + new_s
+    late_s = done_s - limits.deadline_s
     surplus_tokens = room.waiting_tokens + new_tokens - (limits.max_waiting_tokens or math.inf)
     if late_s > 0 or surplus_tokens > 0:
         surplus_s = surplus_tokens * room.waiting_s / room.waiting_tokens

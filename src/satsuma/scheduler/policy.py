@@ -5,11 +5,15 @@ Knows no clock, thread, tensor or encoder; `scheduler.py` drives it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
-# A waiting item gains on newcomers by this many tokens of length a second: a text of 512 tokens
-# that has waited 0.5 s goes before a new one of 1 token, so that nothing starves.
-AGEING_TOKENS_PER_S = 1024.0
+# What an encoder is taken to do before its rate was ever measured.
+UNMEASURED_TOKENS_PER_S = 1024.0
+
+# One microbatch in so many goes to the request that has waited longest, whatever ranks before it:
+# a flood of short texts leaves long ones a quarter of the engine.
+OLDEST_EVERY = 4
 
 # Attention pays for the rectangle of a microbatch's items by its longest one. Twice the budget
 # keeps that under a seventh of the work, even where short items ride with long ones.
@@ -26,12 +30,29 @@ MIN_SHARE_TOKENS = 128
 MAX_IMBALANCE = 1.5
 
 
-def rank(num_tokens: int, arrived_at_s: float) -> float:
-    """Order of service: lowest first. Short goes before long, and waiting makes up for length.
+def ranks(num_tokens: Sequence[int], virtual_s: float, rate_tokens_per_s: float) -> list[float]:
+    """Order of service of a request's items, among those of all requests: lowest first.
 
-    Every item ages at the same rate, so a rank never changes and a queue can keep itself sorted.
+    Every request that waits gets an equal part of the engine, so that a query does not wait for
+    somebody else's thousand texts. An item's rank is the moment, in the engine's own time, at which
+    it would be done if its request had begun at once and had the engine to itself, short items
+    first. A rank never changes, so a queue can keep itself sorted.
+
+    Args:
+        num_tokens: tokens of each item.
+        virtual_s: the engine's own time: the rank of what was last taken.
+        rate_tokens_per_s: the encoder's; 0 before it was measured.
+
+    Returns:
+        A rank for each item.
+
+    Source: Golestani 1994, A self-clocked fair queueing scheme for broadband applications.
     """
-    return arrived_at_s + num_tokens / AGEING_TOKENS_PER_S
+    rate = rate_tokens_per_s or UNMEASURED_TOKENS_PER_S
+    by_length = sorted(range(len(num_tokens)), key=num_tokens.__getitem__)
+    before = itertools.accumulate(num_tokens[index] for index in by_length)
+    done_at_s = dict(zip(by_length, (virtual_s + tokens / rate for tokens in before), strict=True))
+    return [done_at_s[index] for index in range(len(num_tokens))]
 
 
 def choose_items(num_tokens: Sequence[int], token_budget: int) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import total_ordering
@@ -16,7 +16,7 @@ from functools import total_ordering
 import numpy as np
 
 from satsuma.engine.protocol import Encoder
-from satsuma.scheduler.policy import choose_items, rank
+from satsuma.scheduler.policy import choose_items, ranks
 from satsuma.types import FloatArray, IntArray, Pooling
 
 WINDOW_ITEMS = 128  # how many waiting items a microbatch is chosen from
@@ -40,7 +40,7 @@ class Outcome:
     inference_s: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ticket:
     """A request on its way: where its vectors gather and who waits for them."""
 
@@ -50,6 +50,7 @@ class Ticket:
     future: Future[Outcome] = field(default_factory=Future)
     queue_s: float = 0.0
     inference_s: float = 0.0
+    waiting_tokens: int = 0  # of its items that no lane has taken
     lock: threading.Lock = field(default_factory=threading.Lock)  # lanes end together
 
 
@@ -62,7 +63,7 @@ class Item:
     row: int
     token_ids: IntArray  # (T,)
     pooling: Pooling
-    rank: float
+    rank: float = 0.0
     sequence: int = field(default_factory=lambda: next(_sequence))
     num_deaths: int = 0  # engine threads that ended while they held it
     is_waiting: bool = False
@@ -84,8 +85,9 @@ class EncoderQueue:
         """Start empty, with no measurement."""
         self.encoder = encoder
         self.num_tokens = 0
-        self.reserved_tokens = 0  # of requests that are being tokenised
+        self.reserved_tokens: list[int] = []  # of each request that is being tokenised
         self._items: list[Item] = []
+        self._waiting: dict[Ticket, set[Item]] = {}
         self._measured_tokens = 0.0
         self._measured_s = 0.0
 
@@ -93,6 +95,16 @@ class EncoderQueue:
     def first_rank(self) -> float:
         """Rank of the item that goes next; infinite if none waits."""
         return self._items[0].rank if self._items else float("inf")
+
+    @property
+    def oldest_s(self) -> float:
+        """When the request that has waited longest was submitted; infinite if none waits."""
+        return min((ticket.submitted_at_s for ticket in self._waiting), default=float("inf"))
+
+    @property
+    def request_tokens(self) -> list[int]:
+        """Tokens that wait of each request, those that are being tokenised included."""
+        return [*self.reserved_tokens, *(ticket.waiting_tokens for ticket in self._waiting)]
 
     @property
     def rate_tokens_per_s(self) -> float:
@@ -104,12 +116,20 @@ class EncoderQueue:
         self._measured_tokens = self._measured_tokens * _RATE_MEMORY + num_tokens
         self._measured_s = self._measured_s * _RATE_MEMORY + engine_s
 
+    def rank(self, items: Sequence[Item], virtual_s: float) -> None:
+        """Give a new request's items their places; see `policy.ranks`."""
+        places = ranks([len(item) for item in items], virtual_s, self.rate_tokens_per_s)
+        for item, place in zip(items, places, strict=True):
+            item.rank = place
+
     def add(self, items: Iterable[Item]) -> None:
         """Let items wait at their rank."""
         for item in items:
             bisect.insort(self._items, item)
             item.is_waiting = True
             self.num_tokens += len(item)
+            item.ticket.waiting_tokens += len(item)
+            self._waiting.setdefault(item.ticket, set()).add(item)
 
     def discount(self, items: Iterable[Item]) -> None:
         """Forget those of a finished request's items that still wait; they cost nothing more."""
@@ -117,6 +137,7 @@ class EncoderQueue:
             if item.is_waiting:
                 item.is_waiting = False  # `take` meets it later, and leaves it out
                 self.num_tokens -= len(item)
+                self._forget(item)
         first = next((i for i, item in enumerate(self._items) if item.is_waiting), len(self._items))
         del self._items[:first]
 
@@ -124,12 +145,19 @@ class EncoderQueue:
         """Tokens of each of the first items that wait."""
         return [len(item) for item in self._window()[0]]
 
-    def take(self, token_budget: int) -> list[Item]:
-        """Take the next microbatch's items; empty if nothing waits any more."""
+    def take(self, token_budget: int, *, is_for_oldest: bool = False) -> list[Item]:
+        """Take the next microbatch's items; empty if nothing waits any more.
+
+        Args:
+            token_budget: tokens that it may hold, unless one item alone has more.
+            is_for_oldest: begin with the request that has waited longest, not with the first rank.
+        """
         window, num_scanned = self._window()
-        chosen = set(_choose(window, token_budget))
-        self._items[:num_scanned] = [item for i, item in enumerate(window) if i not in chosen]
-        taken = [window[i] for i in sorted(chosen)]
+        self._items[:num_scanned] = window
+        if is_for_oldest and window:
+            head = self._oldest_item()
+            window = [head, *(item for item in window if item is not head)]
+        taken = [window[i] for i in _choose(window, token_budget)]
         self.discount(taken)
         return taken
 
@@ -139,6 +167,18 @@ class EncoderQueue:
         self._items = []
         self.discount(items)
         return items
+
+    def _oldest_item(self) -> Item:
+        """Give the next item of the request that has waited longest."""
+        return min(self._waiting[min(self._waiting, key=lambda ticket: ticket.submitted_at_s)])
+
+    def _forget(self, item: Item) -> None:
+        """Drop an item from what waits of its request."""
+        item.ticket.waiting_tokens -= len(item)
+        items = self._waiting[item.ticket]
+        items.discard(item)
+        if not items:
+            del self._waiting[item.ticket]
 
     def _window(self) -> tuple[list[Item], int]:
         """List the first items that still wait, and how far down the queue they reach."""
@@ -160,12 +200,9 @@ def _choose(window: list[Item], token_budget: int) -> list[int]:
 
 
 def make_ticket(
-    encoder: Encoder, token_ids: list[IntArray], pooling: Pooling, now_s: float
+    hidden_size: int, token_ids: list[IntArray], pooling: Pooling, now_s: float
 ) -> tuple[Ticket, list[Item]]:
-    """Turn one request's texts into items that share a ticket."""
-    vectors = np.empty((len(token_ids), encoder.hidden_size), np.float32)  # (B, H)
+    """Turn one request's texts into items that share a ticket; the queue ranks them."""
+    vectors = np.empty((len(token_ids), hidden_size), np.float32)  # (B, H)
     ticket = Ticket(vectors, num_pending=len(token_ids), submitted_at_s=now_s)
-    items = [
-        Item(ticket, row, ids, pooling, rank(len(ids), now_s)) for row, ids in enumerate(token_ids)
-    ]
-    return ticket, items
+    return ticket, [Item(ticket, row, ids, pooling) for row, ids in enumerate(token_ids)]

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from satsuma.engine.protocol import Encoder, Width
 from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
 from satsuma.scheduler.admission import Limits, WaitingRoom, admit, engine_seconds
-from satsuma.scheduler.policy import runs_wide, share_budget
+from satsuma.scheduler.policy import OLDEST_EVERY, runs_wide, share_budget
 from satsuma.scheduler.queue import EncoderQueue, Item, Outcome, make_ticket
 from satsuma.scheduler.run import Run, deliver, fail
 from satsuma.types import IntArray, Pooling
@@ -58,6 +58,8 @@ class Scheduler:
         self._queues: dict[int, EncoderQueue] = {}
         self._runs: dict[int, Run] = {}  # by lane
         self._alive: set[int] = set()
+        self._virtual_s = 0.0  # the engine's own time; see `policy.ranks`
+        self._picks = itertools.count(1)
         self._is_closed = False
         self._lane_numbers = itertools.count()
         for _ in range(num_lanes):
@@ -80,14 +82,16 @@ class Scheduler:
 
         Raises:
             OverloadedError: if it could not be done in time.
+            TooMuchWorkError: if it could not even on an idle engine.
             ShuttingDownError: if the scheduler is closed.
         """
-        ticket, items = make_ticket(encoder, token_ids, pooling, self._clock())
+        ticket, items = make_ticket(encoder.hidden_size, token_ids, pooling, self._clock())
         with self._changed:
             if self._is_closed:
                 raise ShuttingDownError("The server is stopping.")
             queue = self._queue(encoder)
             self._admit(queue, sum(len(item) for item in items))
+            queue.rank(items, self._virtual_s)
             queue.add(items)
             self._changed.notify_all()
         ticket.future.add_done_callback(lambda _: self._discount(queue, items))
@@ -103,16 +107,17 @@ class Scheduler:
 
         Raises:
             OverloadedError: if it could not be done in time.
+            TooMuchWorkError: if it could not even on an idle engine.
         """
         with self._changed:
             queue = self._queue(encoder)
             self._admit(queue, num_tokens)
-            queue.reserved_tokens += num_tokens
+            queue.reserved_tokens.append(num_tokens)
         try:
             yield
         finally:
             with self._changed:
-                queue.reserved_tokens -= num_tokens
+                queue.reserved_tokens.remove(num_tokens)
 
     def note_rate(self, encoder: Encoder, num_tokens: int, engine_s: float) -> None:
         """Learn an encoder's rate from a run of all cores outside the queue, as at its load."""
@@ -172,10 +177,10 @@ class Scheduler:
         admit(self._room(), self._limits, new_tokens=new_tokens, new_s=new_s)
 
     def _room(self) -> WaitingRoom:
-        running = [(run.queue, run.num_tokens) for run in self._runs.values()]
-        queued = [(q, q.num_tokens + q.reserved_tokens) for q in self._queues.values()]
-        work = running + queued
-        return WaitingRoom.holding((tokens, queue.rate_tokens_per_s) for queue, tokens in work)
+        queues = self._queues.values()
+        running = [(run.num_tokens, run.queue.rate_tokens_per_s) for run in self._runs.values()]
+        waiting = [(n, q.rate_tokens_per_s) for q in queues for n in q.request_tokens]
+        return WaitingRoom.holding(running, waiting)
 
     def _discount(self, queue: EncoderQueue, items: list[Item]) -> None:
         """Take what is left of a finished request out of the queue."""
@@ -228,14 +233,24 @@ class Scheduler:
         )
 
     def _next_run(self) -> Run:
-        """Choose the queue whose head ranks first, how wide to run, and the items."""
-        queue = min(self._queues.values(), key=lambda queue: queue.first_rank)
+        """Choose a queue, how wide to run, and the items."""
+        queue, is_for_oldest = self._next_queue()
         waiting, num_busy = sum(q.num_tokens for q in self._queues.values()), len(self._runs)
-        if runs_wide(queue.sizes(), self._num_lanes, num_busy):
-            items = queue.take(self._token_budget)
-            return Run(queue, items, Width.ALL_CORES, self._clock())
-        share = share_budget(waiting, self._token_budget, self._num_lanes, num_busy)
-        return Run(queue, queue.take(share), Width.ONE_CORE, self._clock())
+        is_wide = runs_wide(queue.sizes(), self._num_lanes, num_busy)
+        budget = self._token_budget
+        if not is_wide:
+            budget = share_budget(waiting, budget, self._num_lanes, num_busy)
+        items = queue.take(budget, is_for_oldest=is_for_oldest)
+        return Run(queue, items, Width.ALL_CORES if is_wide else Width.ONE_CORE, self._clock())
+
+    def _next_queue(self) -> tuple[EncoderQueue, bool]:
+        """Choose the queue whose head ranks first, or now and then that of the oldest request."""
+        queues = self._queues.values()
+        if next(self._picks) % OLDEST_EVERY == 0:
+            return min(queues, key=lambda queue: queue.oldest_s), True
+        queue = min(queues, key=lambda queue: queue.first_rank)
+        self._virtual_s = max(self._virtual_s, queue.first_rank)
+        return queue, False
 
     def _execute(self, lane: int, run: Run) -> None:
         """Run a microbatch and answer its items; an engine error singles them out."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from satsuma.scheduler.policy import (
-    AGEING_TOKENS_PER_S,
     MAX_PADDING_RATIO,
+    UNMEASURED_TOKENS_PER_S,
     choose_items,
-    rank,
+    ranks,
     runs_wide,
     share_budget,
 )
@@ -66,27 +67,33 @@ def test_like_goes_with_like() -> None:
     assert choose_items([300, 10, 290], 595) == [0, 2]
 
 
-@given(st.integers(1, 512), st.integers(1, 512), st.floats(0, 1e6), st.floats(0.001, 100))
-def test_waiting_makes_up_for_length(long: int, short: int, at_s: float, more_s: float) -> None:
-    """An item that has waited for its length in ageing goes before any newcomer."""
-    waited_s = long / AGEING_TOKENS_PER_S + more_s
-    assert rank(long, at_s) < rank(short, at_s + waited_s)
+@given(sizes, st.floats(0, 1e6), st.floats(1, 1e5))
+def test_a_request_is_ranked_as_if_it_had_the_engine_alone(
+    num_tokens: list[int], virtual_s: float, rate: float
+) -> None:
+    """Short items first; the last one is done when all of it is."""
+    places = ranks(num_tokens, virtual_s, rate)
+    assert max(places) == pytest.approx(virtual_s + sum(num_tokens) / rate)
+    by_rank = sorted(range(len(num_tokens)), key=lambda i: (places[i], i))
+    assert [num_tokens[i] for i in by_rank] == sorted(num_tokens)
 
 
-def test_short_goes_before_long_of_the_same_moment() -> None:
-    """Shortest first, where ages are equal."""
-    assert rank(10, 5.0) < rank(11, 5.0)
+@given(st.integers(2, 600), st.integers(1, 599))
+def test_a_short_request_goes_before_a_long_one_of_the_same_moment(long: int, short: int) -> None:
+    """Whichever came first."""
+    assert (ranks([short], 7.0, 100.0) < ranks([long], 7.0, 100.0)) == (short < long)
 
 
-@given(st.lists(st.tuples(st.integers(1, 512), st.floats(0, 0.01)), min_size=1, max_size=200))
-def test_nothing_starves_under_a_stream_of_short_texts(arrivals: list[tuple[int, float]]) -> None:
-    """A long text is overtaken only by what arrives within its own ageing time."""
-    now_s, ranks = 0.0, []
-    for size, gap_s in arrivals:
-        now_s += gap_s
-        ranks.append((rank(size, now_s), now_s))
-    long_rank = rank(512, 0.0)
-    assert all(at_s <= 512 / AGEING_TOKENS_PER_S for r, at_s in ranks if r < long_rank)
+def test_a_newcomer_goes_before_the_rest_of_a_big_request() -> None:
+    """Once the engine has worked for its length, that is where the newcomer is ranked."""
+    big = ranks([100] * 50, 0.0, 100.0)
+    query = ranks([10], big[7], 100.0)[0]
+    assert big[7] < query < big[8]
+
+
+def test_an_unmeasured_encoder_is_ranked_all_the_same() -> None:
+    """At a guess."""
+    assert ranks([1024], 1.0, 0.0) == [1.0 + 1024 / UNMEASURED_TOKENS_PER_S]
 
 
 def test_what_cannot_fill_the_lanes_gets_every_core() -> None:

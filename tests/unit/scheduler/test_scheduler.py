@@ -14,6 +14,7 @@ from satsuma.engine.load import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError, EngineError, OverloadedError, ShuttingDownError
 from satsuma.scheduler.admission import Limits
+from satsuma.scheduler.policy import OLDEST_EVERY
 from satsuma.scheduler.queue import Outcome
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.types import FloatArray, IntArray, Pooling
@@ -214,6 +215,34 @@ def test_a_full_room_refuses(make_scheduler: MakeScheduler) -> None:
     encoder.gate.set()
     waits.result(WAIT_S)
     until(lambda: scheduler.room().waiting_tokens == 0)
+
+
+def test_a_query_does_not_wait_for_somebody_elses_bulk(make_scheduler: MakeScheduler) -> None:
+    """It goes next, though hundreds of texts came before it."""
+    scheduler, encoder = make_scheduler(), GatedEncoder()
+    occupy(scheduler, encoder)
+    bulk = scheduler.submit(encoder, [ids(*[2] * 8)] * 200, Pooling.MEAN)
+    query = scheduler.submit(encoder, [ids(3)], Pooling.MEAN)
+    encoder.gate.set()
+    query.result(WAIT_S)
+    bulk.result(WAIT_S)
+    with_query = next(
+        i for i, (lengths, _) in enumerate(encoder.runs) if 1 in lengths[1:] or i == 1
+    )
+    assert with_query <= 2
+
+
+def test_a_flood_of_short_texts_does_not_starve_a_long_one(make_scheduler: MakeScheduler) -> None:
+    """Every fourth microbatch is the oldest request's."""
+    scheduler, encoder = make_scheduler(token_budget=1), GatedEncoder()
+    occupy(scheduler, encoder)
+    long = scheduler.submit(encoder, [ids(*[2] * 50)], Pooling.MEAN)
+    short = [scheduler.submit(encoder, [ids(3)], Pooling.MEAN) for _ in range(40)]
+    encoder.gate.set()
+    for future in (long, *short):
+        future.result(WAIT_S)
+    position = next(i for i, (lengths, _) in enumerate(encoder.runs) if 50 in lengths)
+    assert position <= OLDEST_EVERY
 
 
 def test_two_models_share_the_lanes(make_scheduler: MakeScheduler) -> None:
