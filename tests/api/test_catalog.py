@@ -36,8 +36,8 @@ PUBLISHED_BASE = {
     "id": "429b9e8b-d99e-44de-91ad-706cf8183658",
     "source": 1,
     "name": BASE,
-    "description": "BAAI general embedding (Base) model that transforms any given text into a "
-    "768-dimensional vector",
+    "description": "The base model of BAAI's English bge family: 768 numbers for a text of up to "
+    "512 tokens",
     "created_at": "2023-09-25 19:21:11.898",
     "tags": [],
     "properties": [
