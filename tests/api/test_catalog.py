@@ -172,7 +172,7 @@ def _property(shown: dict[str, Any], name: str) -> Any:
         ({"task": "Text Embeddings"}, [SMALL, BASE, LARGE, MINILM, MINE]),
         ({"task": "text embeddings", "search": "LARGE"}, [LARGE]),
         ({"task": "Text Generation"}, []),
-        ({"search": "1024-dimensional"}, [LARGE]),
+        ({"search": "1024 numbers"}, [LARGE]),
         ({"search": "no such thing"}, []),
         ({"source": 1}, [SMALL, BASE, LARGE]),
         ({"source": 3}, [MINE]),
