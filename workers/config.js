@@ -9,7 +9,8 @@ import { PLUGIN, PLUGIN_FILE, kept } from "./settings.js";
 
 const NAMES = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"]; // wrangler's own order
 const OLDEST_MINOR = 80; // 4.34 reads the plugin's binding and leaves it out of env
-const DERIVED = "wrangler.satsuma.jsonc"; // beside the original: its paths are relative to it
+const DERIVED = "satsuma.jsonc"; // beside the original: its paths are relative to it
+const MARKER = "// Written by satsuma-workers from ";
 
 /**
  * Write the derived configuration and give its path, for `wrangler dev --config`,
@@ -19,15 +20,13 @@ const DERIVED = "wrangler.satsuma.jsonc"; // beside the original: its paths are 
  */
 export function satsumaConfig(path) {
   const original = findConfig(path);
-  const { experimental_readRawConfig: read } = wranglerOf(dirname(original));
-  const derived = join(dirname(original), derivedName(basename(original)));
-  const { rawConfig } = read({ config: original }, { useRedirectIfAvailable: false });
-  writeIfChanged(derived, render(derive(rawConfig, basename(original)), basename(original)));
-  return derived;
+  const [folder, name] = [dirname(original), basename(original)];
+  const text = render(derive(readRaw(original), name), name);
+  return writeIfChanged(join(folder, derivedName(folder, name)), text);
 }
 
 /**
- * Find the configuration that is deployed.
+ * Find the configuration that is deployed, as wrangler does: each name up to the root.
  * @param {string} [path]
  * @returns {string}
  */
@@ -37,14 +36,44 @@ export function findConfig(path) {
     if (!existsSync(start)) throw new Error(`${start} does not exist`);
     return start;
   }
-  const found = NAMES.map((name) => join(start, name)).find(existsSync);
+  const folders = path === undefined ? withParents(start) : [start];
+  const found = NAMES.flatMap((name) => folders.map((one) => join(one, name))).find(existsSync);
   if (!found) throw new Error(`No ${NAMES.join(", ")} in ${start}; name one with --config`);
   return found;
 }
 
-/** @param {string} name */
-const derivedName = (name) =>
-  NAMES.includes(name) ? DERIVED : `${name.replace(/\.[^.]+$/, "")}.satsuma.jsonc`;
+/**
+ * @param {string} folder
+ * @returns {string[]}
+ */
+const withParents = (folder) =>
+  dirname(folder) === folder ? [folder] : [folder, ...withParents(dirname(folder))];
+
+/**
+ * `wrangler.satsuma.jsonc` from the folder's first configuration; any other keeps its whole name.
+ * @param {string} folder
+ * @param {string} name
+ */
+function derivedName(folder, name) {
+  const first = NAMES.find((one) => existsSync(join(folder, one)));
+  return name === first ? `wrangler.${DERIVED}` : `${name}.${DERIVED}`;
+}
+
+/**
+ * Read a configuration with wrangler's own reader, whose errors name neither file nor line.
+ * @param {string} original
+ * @returns {Record<string, any>}
+ */
+function readRaw(original) {
+  const { experimental_readRawConfig: read } = wranglerOf(dirname(original));
+  try {
+    return read({ config: original }, { useRedirectIfAvailable: false }).rawConfig;
+  } catch (error) {
+    const { message, location } = /** @type {any} */ (error);
+    const line = location?.line ? `:${location.line}` : "";
+    throw new Error(`${original}${line} cannot be read: ${message}`, { cause: error });
+  }
+}
 
 /**
  * The project's own wrangler, not one of ours.
@@ -80,7 +109,7 @@ function resolved(require, name) {
  * @param {string} name the file's, for messages
  * @returns {Record<string, any>}
  */
-export function derive(config, name) {
+function derive(config, name) {
   const { binding } = kept();
   const named = Object.entries(config.env ?? {}).map(([env, own]) => [env, withPlugin(own, binding)]);
   const derived = withPlugin(config, binding);
@@ -113,15 +142,34 @@ const hasPlugin = (config) =>
  * @param {string} original
  */
 const render = (config, original) =>
-  `// Written by satsuma-workers from ${original}, at each start. Edit that one; do not commit this.\n` +
+  `${MARKER}${original}, at each start. Edit that one; do not commit this.\n` +
   `${JSON.stringify(config, null, 2)}\n`;
 
 /**
- * wrangler watches its configuration: the same text again would restart the worker for nothing.
+ * wrangler watches its configuration: the same text again would restart the worker for nothing,
+ * and need not be written where nothing can be.
  * @param {string} path
  * @param {string} text
  */
 function writeIfChanged(path, text) {
-  if (existsSync(path) && readFileSync(path, "utf8") === text) return;
-  writeFileSync(path, text);
+  const present = existsSync(path) ? readFileSync(path, "utf8") : MARKER;
+  if (!present.startsWith(MARKER)) {
+    throw new Error(`${path} is not of satsuma-workers, which would overwrite it; rename it`);
+  }
+  if (present !== text) write(path, text);
+  return path;
+}
+
+/**
+ * @param {string} path
+ * @param {string} text
+ */
+function write(path, text) {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    const why = "wrangler reads its configuration from a file, beside the one it comes from";
+    throw new Error(`${path} cannot be written (${code}): ${why}`, { cause: error });
+  }
 }

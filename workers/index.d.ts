@@ -9,8 +9,25 @@ export interface AiSettings {
   fetch?: typeof globalThis.fetch;
 }
 
+/** As the runtime's; a satsuma server answers without a gateway. */
+export interface GatewayOptions {
+  id: string;
+  cacheKey?: string;
+  cacheTtl?: number;
+  skipCache?: boolean;
+  metadata?: Record<string, number | string | boolean | null | bigint>;
+  collectLog?: boolean;
+  eventId?: string;
+  requestTimeoutMs?: number;
+  retries?: {
+    maxAttempts?: 1 | 2 | 3 | 4 | 5;
+    retryDelayMs?: number;
+    backoff?: "constant" | "linear" | "exponential";
+  };
+}
+
 export interface AiOptions {
-  gateway?: { id: string };
+  gateway?: GatewayOptions;
   queueRequest?: boolean;
   rejectIfBusy?: boolean;
   returnRawResponse?: boolean;
@@ -65,8 +82,8 @@ export class Ai {
     inputs: TextEmbeddingInputs,
     options: AiOptions & { returnRawResponse: true },
   ): Promise<Response>;
-  run(model: string, inputs: TextEmbeddingInputs, options?: AiOptions): Promise<TextEmbeddings>;
-  models(params?: AiModelsSearchParams): Promise<AiModel[]>;
+  run(model: string, inputs: TextEmbeddingInputs, options?: AiOptions | null): Promise<TextEmbeddings>;
+  models(params?: AiModelsSearchParams | null): Promise<AiModel[]>;
   /** The `cf-ai-req-id` of the last answer; it is in the server's log too. */
   lastRequestId: string | null;
   aiGatewayLogId: string | null;

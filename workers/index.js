@@ -1,13 +1,31 @@
-// env.AI for programs outside Workers: Node, browsers, Deno, Bun. Only `fetch` is needed.
-// It speaks REST, so that Cloudflare's own address does too, and answers as the binding does.
+// env.AI for programs outside Workers: Node, Deno, Bun, pages of the same origin. Only `fetch` is
+// needed. It speaks REST, so that Cloudflare's own address does too, and answers as the binding does.
 
+import { DEFAULT_URL, parseAddress, tokenOf, unanswered } from "./address.js";
+
+/** @typedef {import("./index.js").Ai} Declared */
 /** @typedef {import("./index.js").AiOptions} AiOptions */
+/** @typedef {import("./index.js").GatewayOptions} GatewayOptions */
 
-const DEFAULT_URL = "http://127.0.0.1:7768";
 const API = "/client/v4";
 
 // REST puts the binding's description between the layer's name and the request's id.
 const FRAME = /^AiError: (?:(?:AiError|Ai|Bad input|Configuration error): )?(.*?)(?: \([\da-f-]{36}\))?$/s;
+
+/** @type {Record<string, string>} What the runtime makes of `gateway`, by its option. */
+const GATEWAY_HEADERS = {
+  id: "cf-aig-gateway-id",
+  skipCache: "cf-aig-skip-cache",
+  cacheTtl: "cf-aig-cache-ttl",
+  cacheKey: "cf-aig-cache-key",
+  metadata: "cf-aig-metadata",
+  collectLog: "cf-aig-collect-log",
+  eventId: "cf-aig-event-id",
+  requestTimeoutMs: "cf-aig-request-timeout",
+  maxAttempts: "cf-aig-max-attempts",
+  retryDelayMs: "cf-aig-retry-delay",
+  backoff: "cf-aig-backoff",
+};
 
 export class InferenceUpstreamError extends Error {
   constructor(/** @type {string} */ message, name = "InferenceUpstreamError") {
@@ -23,6 +41,7 @@ export class AiInternalError extends Error {
   }
 }
 
+/** @implements {Declared} */
 export class Ai {
   #base;
   #token;
@@ -39,27 +58,27 @@ export class Ai {
 
   /** @param {import("./index.js").AiSettings} settings */
   constructor({ baseUrl = DEFAULT_URL, accountId = "local", token, fetch } = {}) {
-    const url = new URL(baseUrl);
-    const path = url.pathname === "/" ? API : url.pathname.replace(/\/+$/, "");
-    this.#base = `${url.origin}${path}/accounts/${encodeURIComponent(accountId)}/ai`;
-    this.#token = token;
+    const { origin, pathname } = parseAddress(baseUrl, "baseUrl");
+    const path = pathname === "/" ? API : pathname;
+    this.#base = `${origin}${path}/accounts/${encodeURIComponent(accountId)}/ai`;
+    this.#token = tokenOf(token, "token");
     this.#fetch = fetch ?? globalThis.fetch.bind(globalThis);
   }
 
   /**
    * @param {string} model
    * @param {object} inputs
-   * @param {AiOptions} options
+   * @param {AiOptions | null} [options]
    * @returns {Promise<any>}
    */
-  async run(model, inputs, options = {}) {
-    if (options.websocket) throw new AiInternalError("Only a Worker can open a websocket.");
+  async run(model, inputs, options) {
+    if (options?.websocket) throw new AiInternalError("Only a Worker can open a websocket.");
     const { prefix, extraHeaders, sessionOptions, signal, gateway, returnRawResponse, ...sent } =
-      options;
-    const name = prefix ? `${prefix}:${model}` : model;
+      options ?? {};
+    const path = pathOf(prefix ? `${prefix}:${model}` : model);
     const body = Object.keys(sent).length > 0 ? { ...inputs, options: sent } : inputs;
     const query = sent.queueRequest ? "?queueRequest=true" : ""; // REST's spelling of it
-    const response = await this.#request(`/run/${name}${query}`, {
+    const response = await this.#request(`/run/${path}${query}`, {
       method: "POST",
       body: JSON.stringify(body),
       headers: {
@@ -77,15 +96,16 @@ export class Ai {
   }
 
   /**
-   * @param {import("./index.js").AiModelsSearchParams} params
+   * @param {import("./index.js").AiModelsSearchParams | null} [params]
    * @returns {Promise<any[]>}
    */
-  async models(params = {}) {
-    const query = new URLSearchParams(Object.entries(params).map(([key, value]) => [key, `${value}`]));
+  async models(params) {
+    const given = Object.entries(params ?? {}).filter(([, value]) => value != null);
+    const query = new URLSearchParams(given.map(([key, value]) => [key, `${value}`]));
     const response = await this.#request(`/models/search?${query}`, { method: "GET" });
-    const answer = await response.json();
-    if (response.status === 200) return answer.result;
-    throw new AiInternalError(answer.errors?.[0]?.message || "Internal Error");
+    const answer = parse(await response.text());
+    if (response.ok && answer) return answer.result;
+    throw new AiInternalError(answer?.errors?.[0]?.message || notJson(response));
   }
 
   /**
@@ -100,7 +120,7 @@ export class Ai {
       return await this.#fetch(this.#base + path, { ...init, headers });
     } catch (error) {
       if (init.signal?.aborted) throw error;
-      const message = `satsuma is not answering at ${new URL(this.#base).origin}; start it: satsuma serve`;
+      const message = unanswered(new URL(this.#base).origin, error);
       throw Object.assign(new InferenceUpstreamError(message), { cause: error });
     }
   }
@@ -114,18 +134,39 @@ export class Ai {
     const answer = parse(text);
     if (response.ok && answer) return isRaw ? bare(answer.result, response) : answer.result;
     const problem = describe(answer, response);
-    if (isRaw) return problem ? bare(problem, response) : new Response(text, response);
-    if (!problem) throw new InferenceUpstreamError(text);
+    if (isRaw) return problem ? bare(problem, response) : new Response(text || null, response);
+    if (!problem) throw new InferenceUpstreamError(text || notJson(response));
     this.lastRequestInternalStatusCode = problem.internalCode;
     throw new InferenceUpstreamError(`${problem.internalCode}: ${problem.description}`, problem.name);
   }
 }
 
 /**
- * @param {AiOptions["gateway"]} gateway
+ * A model's name as segments of a path; a dot segment, however it is written, would leave the path.
+ * @param {string} model
+ */
+function pathOf(model) {
+  const segments = `${model}`.split("/");
+  if (segments.some((one) => one === "." || one === "..")) {
+    throw new InferenceUpstreamError(`5007: No such model ${model} or task`, "AiError");
+  }
+  return segments.map(encodeURIComponent).join("/").replace(/%40/g, "@").replace(/%3A/g, ":");
+}
+
+/**
+ * @param {GatewayOptions} [gateway]
  * @returns {Record<string, string>}
  */
-const gatewayHeaders = (gateway) => (gateway?.id ? { "cf-aig-gateway-id": gateway.id } : {});
+function gatewayHeaders(gateway) {
+  const given = Object.entries(gateway?.id ? { ...gateway, ...gateway.retries } : {});
+  return Object.fromEntries(
+    given.flatMap(([option, value]) => {
+      const name = GATEWAY_HEADERS[option];
+      if (!name || value === undefined) return [];
+      return [[name, typeof value === "object" ? JSON.stringify(value) : `${value}`]];
+    }),
+  );
+}
 
 /**
  * @param {string} text
@@ -138,6 +179,9 @@ function parse(text) {
     return undefined;
   }
 }
+
+/** @param {Response} response */
+const notJson = (response) => `The answer of ${response.url} has status ${response.status}, and no JSON.`;
 
 /**
  * The binding's form of a REST error.

@@ -4,9 +4,12 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-import { PLUGIN, PLUGIN_FILE, serverToken, serverUrl } from "./settings.js";
+import { PLUGIN, PLUGIN_FILE, destination, serverToken, serverUrl } from "./settings.js";
 
-const PROXY = readFileSync(new URL("./proxy.js", import.meta.url), "utf8");
+const MODULES = ["proxy.js", "address.js"].map((name) => ({
+  name,
+  esModule: readFileSync(new URL(name, import.meta.url), "utf8"),
+}));
 const COMPATIBILITY_DATE = "2025-01-01";
 
 /**
@@ -35,7 +38,7 @@ function ours(given) {
 }
 
 /** @param {Options} options */
-const serviceName = ({ url, token }) => `${PLUGIN}:${serverUrl(url)}:${token ? "own token" : ""}`;
+const serviceName = (options) => `${PLUGIN}:${destination(options)}`;
 
 /** @param {Options} options */
 function services(options) {
@@ -45,7 +48,7 @@ function services(options) {
       name: serviceName(options),
       worker: {
         compatibilityDate: COMPATIBILITY_DATE,
-        modules: [{ name: "proxy.js", esModule: PROXY }],
+        modules: MODULES,
         bindings: [
           { name: "SATSUMA_URL", text: serverUrl(options.url) },
           { name: "SATSUMA_TOKEN", text: serverToken(options.token) },

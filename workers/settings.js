@@ -1,22 +1,44 @@
 // Where satsuma is, and how to get in: one place for the launcher, the plugin and the tests.
 
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-export const DEFAULT_URL = "http://127.0.0.1:7768";
+import { DEFAULT_URL, originOf, tokenOf } from "./address.js";
 
 /** The plugin's name, and the file by which Miniflare loads it, wherever this package lies. */
 export const PLUGIN = "satsuma";
 export const PLUGIN_FILE = fileURLToPath(new URL("./miniflare.js", import.meta.url));
 
-const KEPT = new URL("./satsuma.json", import.meta.url); // written by `satsuma workers init`
+const KEPT = fileURLToPath(new URL("./satsuma.json", import.meta.url)); // of `satsuma workers init`
+const HASH_LENGTH = 12; // enough to tell the tokens of one project apart
 
 /**
  * What `satsuma workers init` was told.
  * @returns {{ url?: string, binding?: string }}
  */
 export function kept() {
-  return existsSync(KEPT) ? JSON.parse(readFileSync(KEPT, "utf8")) : {};
+  if (!existsSync(KEPT)) return {};
+  const settings = parseObject(readFileSync(KEPT, "utf8"));
+  const isRight = settings && [settings.url, settings.binding].every(isStringOrAbsent);
+  if (isRight) return settings;
+  throw new Error(`${KEPT} cannot be read; delete it, and run: satsuma workers init`);
+}
+
+/** @param {unknown} value */
+const isStringOrAbsent = (value) => value === undefined || typeof value === "string";
+
+/**
+ * @param {string} text
+ * @returns {any} undefined if it is no JSON object
+ */
+function parseObject(text) {
+  try {
+    const value = JSON.parse(text);
+    return value && typeof value === "object" && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -25,11 +47,9 @@ export function kept() {
  * @returns {string} without a slash at its end
  */
 export function serverUrl(url) {
-  const chosen = url || process.env.SATSUMA_URL || kept().url || DEFAULT_URL;
-  if (!/^https?:\/\//.test(chosen) || !URL.canParse(chosen)) {
-    throw new Error(`satsuma's address must look like ${DEFAULT_URL}, and is ${chosen}`);
-  }
-  return chosen.replace(/\/+$/, "");
+  if (url) return originOf(url, "url");
+  if (process.env.SATSUMA_URL) return originOf(process.env.SATSUMA_URL, "SATSUMA_URL");
+  return originOf(kept().url || DEFAULT_URL, `url in ${KEPT}`);
 }
 
 /**
@@ -37,6 +57,14 @@ export function serverUrl(url) {
  * @param {string} [token]
  * @returns {string} empty if there is none
  */
-export function serverToken(token) {
-  return token || process.env.SATSUMA_TOKEN || "";
+export const serverToken = (token) =>
+  tokenOf(token, "token") || tokenOf(process.env.SATSUMA_TOKEN, "SATSUMA_TOKEN");
+
+/**
+ * A name for where a binding's requests go, and as whom: one service of Miniflare for each.
+ * @param {{ url?: string, token?: string }} options
+ */
+export function destination({ url, token }) {
+  const secret = createHash("sha256").update(serverToken(token)).digest("hex");
+  return `${serverUrl(url)}:${secret.slice(0, HASH_LENGTH)}`; // names appear in logs
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import urllib.parse
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from clients.programs import ROOT
 from clients.weights import Expected, assert_same
-from clients.workers.routes import HERE, NODE, ask, running, worker_environment
+from clients.workers.tools import MODULES, NODE, ask, run_tool, running, worker_environment
 from support.program import Server, satsuma
 
 EXAMPLES = ROOT / "examples"
@@ -28,7 +27,7 @@ def env(clients_home: Path, clients_server: Server) -> dict[str, str]:
 
 def run(command: list[str], env: dict[str, str]) -> str:
     """Run an example to its end."""
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = run_tool(command, EXAMPLES, env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -64,7 +63,7 @@ def test_worker(
     """The binding and the SDK, under `wrangler dev`, by the steps of the README."""
     need("workers")
     project = shutil.copytree(EXAMPLES / "worker", tmp_path / "worker")
-    (project / "node_modules").symlink_to(HERE / "node_modules")  # in place of `npm install`
+    (project / "node_modules").symlink_to(MODULES)  # in place of `npm install`
     assert satsuma("workers", "init", str(project), env=env).returncode == 0
     query = urllib.parse.urlencode({"text": texts}, doseq=True)
     with running([NODE, "satsuma-workers/dev.js"], project, env) as tool:

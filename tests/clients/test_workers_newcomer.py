@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
-import subprocess
 import sys
 import time
 import urllib.error
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from clients.weights import ALL_MINILM, Expected, assert_same
-from clients.workers.routes import (
-    HERE,
+from clients.workers.projects import CONFIG, write_project
+from clients.workers.tools import (
     NODE,
     PACKAGE,
     STARTS_WITHIN_S,
+    VITE,
     WRANGLER,
     Running,
     ask,
+    run_script,
+    run_tool,
     running,
     worker_environment,
 )
@@ -28,61 +30,38 @@ from support.program import Server, satsuma
 
 from satsuma.cli.wrangler_config import read_config
 
-ROOT = PACKAGE.parent
-CONFIG = """\
-# A Worker as it is deployed.
-name = "search"
-main = "src/index.js"
-compatibility_date = "2026-07-01"
-
-[ai]
-binding = "BRAIN"
-
-[vars]
-COLOUR = "blue"
-"""
-WORKER = f"""\
-export default {{
-  async fetch(request, env) {{
-    const {{ data }} = await env.BRAIN.run("{ALL_MINILM}", {{ text: ["hello world"] }});
-    return Response.json({{ data, colour: env.COLOUR }});
-  }},
-}};
-"""
+DOCS = PACKAGE.parent / "docs" / "workers.md"
 
 
 @pytest.fixture
 def project(tmp_path: Path, need: Callable[[str], None]) -> Path:
-    """A Worker's project with wrangler installed."""
+    """A Worker's project, in a folder whose name a shell would take apart."""
     need("workers")
-    folder = tmp_path / "search"
-    (folder / "src").mkdir(parents=True)
-    (folder / "wrangler.toml").write_text(CONFIG)
-    (folder / "src" / "index.js").write_text(WORKER)
-    (folder / "package.json").write_text('{"name": "search", "private": true}')
-    (folder / "node_modules").symlink_to(HERE / "node_modules")  # in place of `npm install`
-    return folder
+    return write_project(tmp_path / "my search")
 
 
 @pytest.fixture
-def instructions(project: Path, clients_home: Path, clients_server: Server) -> str:
+def env(clients_home: Path) -> dict[str, str]:
+    """The environment of a shell."""
+    return worker_environment(clients_home)
+
+
+@pytest.fixture
+def instructions(project: Path, env: dict[str, str], clients_server: Server) -> str:
     """What `satsuma workers init` prints; the server's address is not the default one here."""
-    env = worker_environment(clients_home)
     done = satsuma("workers", "init", str(project), "--url", clients_server.url, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture
-def dev(project: Path, instructions: str, clients_home: Path) -> Iterator[Running]:
+def dev(project: Path, instructions: str, env: dict[str, str]) -> Iterator[Running]:
     """The printed command, run by a shell."""
-    (command,) = re.findall(r"^  (.*\bnode satsuma-workers/dev\.js)", instructions, re.MULTILINE)
-    env = worker_environment(clients_home)
-    with running(["sh", "-c", command], project, env) as tool:
+    (command,) = re.findall(r"^  (.*\bnode satsuma-workers/dev\.js)$", instructions, re.MULTILINE)
+    with running(["sh", "-c", command], project.parent, env) as tool:
         yield tool
 
 
-@pytest.mark.usefixtures("instructions")
 def test_a_newcomer(
     project: Path, clients_server: Server, dev: Running, expected: Expected
 ) -> None:
@@ -112,35 +91,37 @@ def _wait_for_colour(url: str, colour: str) -> bool:
 
 
 @pytest.mark.usefixtures("instructions")
-def test_what_is_deployed_stays_the_same(project: Path, clients_home: Path) -> None:
+def test_what_is_deployed_stays_the_same(project: Path, env: dict[str, str]) -> None:
     """The configuration is as it was, and wrangler would deploy Cloudflare's own binding."""
+    done = run_tool([NODE, str(WRANGLER), "deploy", "--dry-run"], project, env)
     assert (project / "wrangler.toml").read_text() == CONFIG
-    command = [NODE, str(WRANGLER), "deploy", "--dry-run"]
-    env = worker_environment(clients_home)
-    done = subprocess.run(
-        command, cwd=project, env=env, capture_output=True, text=True, timeout=60, check=True
-    )
     assert re.search(r"env\.BRAIN\s+AI", done.stdout)
     assert "satsuma" not in done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("instructions")
-def test_what_is_derived(project: Path, clients_home: Path) -> None:
+def test_what_vite_builds_stays_the_same(project: Path, env: dict[str, str]) -> None:
+    """With the documented vite.config.js, a build is Cloudflare's own, and so is its deployment."""
+    (config,) = re.findall(r"(?ms)^```js\n(// vite\.config\.js\n.*?)^```", DOCS.read_text())
+    (project / "vite.config.js").write_text(config)
+    run_script(VITE, "build", folder=project, env=env)
+    built = read_config(project / "dist" / "search" / "wrangler.json")
+    assert built["ai"] == {"binding": "BRAIN"}
+    assert "unsafe" not in built
+    done = run_tool([NODE, str(WRANGLER), "deploy", "--dry-run"], project, env)
+    assert "dist/search/wrangler.json" in done.stdout
+    assert re.search(r"env\.BRAIN\s+AI", done.stdout)
+    assert "satsuma" not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("instructions")
+def test_what_is_derived(project: Path, env: dict[str, str]) -> None:
     """Each environment's binding is replaced, under its own name, and nothing else."""
     environment = '[env.staging]\nai = { binding = "AI" }\n[env.plain]\nvars = { A = "//b" }\n'
     (project / "wrangler.toml").write_text(CONFIG + environment)
-    code = 'import { satsumaConfig as c } from "./satsuma-workers/config.js"; console.log(c())'
-    printed = subprocess.run(
-        [NODE, "--input-type=module", "--eval", code],
-        cwd=project,
-        env=worker_environment(clients_home),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
-    derived = read_config(Path(printed.strip()))
-    assert printed.strip() == str(project / "wrangler.satsuma.jsonc")
+    (path,) = _derive(project, env, "satsumaConfig()")
+    derived = read_config(path)
+    assert path == project / "wrangler.satsuma.jsonc"
     for level, name in ((derived, "BRAIN"), (derived["env"]["staging"], "AI")):
         (binding,) = level.pop("unsafe")["bindings"]
         assert (binding["name"], binding["dev"]["plugin"]["name"]) == (name, "satsuma")
@@ -149,79 +130,26 @@ def test_what_is_derived(project: Path, clients_home: Path) -> None:
     assert derived == {key: value for key, value in original.items() if key != "env"}
 
 
-def _launch(project: Path, home: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [NODE, str(PACKAGE / "dev.js"), *flags],
-        cwd=project,
-        env=worker_environment(home),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.mark.usefixtures("instructions")
+def test_what_is_derived_of_several(project: Path, env: dict[str, str]) -> None:
+    """Each configuration of a folder has a file of its own; it is found from below, too."""
+    (project / "wrangler.json").write_text('{"name": "other", "ai": {"binding": "AI"}}')
+    calls = [
+        'satsumaConfig("wrangler.json")',
+        'satsumaConfig("wrangler.toml")',
+        '(process.chdir("src"), satsumaConfig())',
+    ]
+    assert _derive(project, env, *calls) == [
+        project / "wrangler.satsuma.jsonc",
+        project / "wrangler.toml.satsuma.jsonc",
+        project / "wrangler.satsuma.jsonc",
+    ]
 
 
-def test_the_launcher_without_wrangler(tmp_path: Path, clients_home: Path) -> None:
-    """It says what to install."""
-    (tmp_path / "wrangler.toml").write_text(CONFIG)
-    done = _launch(tmp_path, clients_home)
-    assert done.returncode == 1
-    assert "npm install --save-dev wrangler" in done.stderr
-
-
-def test_the_launcher_without_a_binding(project: Path, clients_home: Path) -> None:
-    """It names the configuration, and what it lacks."""
-    (project / "wrangler.toml").write_text('name = "search"\nmain = "src/index.js"\n')
-    done = _launch(project, clients_home)
-    assert done.returncode == 1
-    assert "wrangler.toml has no ai binding" in done.stderr
-
-
-def test_the_launcher_without_a_configuration(tmp_path: Path, clients_home: Path) -> None:
-    """It lists the names that it looked for."""
-    done = _launch(tmp_path, clients_home, "--config", "nowhere.toml")
-    assert done.returncode == 1
-    assert "nowhere.toml does not exist" in done.stderr
-    assert "No wrangler.json" in _launch(tmp_path, clients_home).stderr
-
-
-def test_the_types(need: Callable[[str], None], clients_home: Path) -> None:
-    """The package's JavaScript keeps to its types, and so does who uses it."""
-    need("workers")
-    compiler = HERE / "node_modules" / "typescript" / "bin" / "tsc"
-    done = subprocess.run(
-        [NODE, str(compiler), "--project", str(HERE)],
-        env=worker_environment(clients_home),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.stdout == ""
-    assert done.returncode == 0
-
-
-def test_the_wheel_has_the_package(tmp_path: Path) -> None:
-    """What pip installs can do `satsuma workers init` without this clone."""
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", str(ROOT)]
-    subprocess.run([*command, "--wheel-dir", str(tmp_path)], check=True, timeout=120)
-    (wheel,) = tmp_path.glob("*.whl")
-    inside = tmp_path / "inside"
-    zipfile.ZipFile(wheel).extractall(inside)
-    for file in (path for path in PACKAGE.rglob("*") if path.is_file()):
-        copy = inside / "satsuma" / "_workers" / file.relative_to(PACKAGE)
-        assert copy.read_bytes() == file.read_bytes()
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "wrangler.toml").write_text(CONFIG)
-    path = f"import sys; sys.path.insert(0, {str(inside)!r})"  # before the clone's
-    code = f"{path}; from satsuma.cli.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, "workers", "init", str(project)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def _derive(project: Path, env: dict[str, str], *calls: str) -> list[Path]:
+    """Evaluate calls of the project's `satsumaConfig`."""
+    imported = 'import { satsumaConfig } from "./satsuma-workers/config.js";'
+    code = f"{imported} console.log(JSON.stringify([{', '.join(calls)}]))"
+    done = run_tool([NODE, "--input-type=module", "--eval", code], project, env)
     assert done.returncode == 0, done.stderr
-    assert (project / "satsuma-workers" / "dev.js").is_file()
+    return [Path(path) for path in json.loads(done.stdout)]

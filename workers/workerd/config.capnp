@@ -31,7 +31,10 @@ const main :Workerd.Worker = (
 );
 
 const satsuma :Workerd.Worker = (
-  modules = [(name = "proxy.js", esModule = embed "../proxy.js")],
+  modules = [
+    (name = "proxy.js", esModule = embed "../proxy.js"),
+    (name = "address.js", esModule = embed "../address.js"),
+  ],
   compatibilityDate = "2025-01-01",
   globalOutbound = "satsuma-network",
   bindings = [

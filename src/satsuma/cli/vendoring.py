@@ -1,4 +1,4 @@
-"""Copying files into somebody's project, without ever undoing what they changed there."""
+"""Copying an npm package into somebody's project, without ever undoing what they changed there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 _RECORD = ".written.json"  # what was written, by digest: all else is the user's
+_PARTIAL = ".satsuma-partial"  # behind the name of a file that is not written to its end
 
 
 class Change(StrEnum):
@@ -17,6 +18,7 @@ class Change(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    REMOVE = "remove"
     KEEP = "keep"
     CONFLICT = "conflict"
 
@@ -28,39 +30,69 @@ class Plan:
     Attributes:
         folder: where.
         contents: each file's bytes, by its path in the folder.
-        changes: what happens to each of them.
+        changes: what happens to each of them, and to what an older package left there.
+        record: the digests of what was written into it before.
     """
 
     folder: Path
     contents: Mapping[str, bytes]
     changes: Mapping[str, Change]
+    record: Mapping[str, str]
 
     def having(self, *wanted: Change) -> list[str]:
         """List the files of these changes."""
         return [path for path, change in self.changes.items() if change in wanted]
 
     def write(self) -> None:
-        """Write what is not there yet or differs, and record it."""
-        for path in self.having(Change.CREATE, Change.UPDATE, Change.CONFLICT):
-            target = self.folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.contents[path])
-        record = {path: _digest(content) for path, content in self.contents.items()}
-        (self.folder / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        """Write what is not there yet or differs, and remove what is no more.
+
+        What was written is recorded even if the disk is full before the end, so that the next
+        attempt knows its own files.
+        """
+        record = dict(self.record)
+        try:
+            for path in self.having(Change.CREATE, Change.UPDATE, Change.CONFLICT):
+                replace_file(self.folder / path, self.contents[path])
+                record[path] = _digest(self.contents[path])
+        finally:
+            self._keep_record(record)
+        for path in self.having(Change.REMOVE):
+            (self.folder / path).unlink()
+        self._keep_record({path: _digest(content) for path, content in self.contents.items()})
+
+    def _keep_record(self, record: Mapping[str, str]) -> None:
+        text = json.dumps(dict(sorted(record.items())), indent=1) + "\n"
+        replace_file(self.folder / _RECORD, text.encode())
 
 
-def plan_copy(source: Path, folder: Path) -> Plan:
-    """Compare the files of a folder with what is in another."""
-    contents = dict(_files(source))
+def plan_copy(package: Path, folder: Path) -> Plan:
+    """Compare the files of an npm package with what is in a folder."""
+    contents = dict(_files(package))
     record = _read_record(folder)
     changes = {path: _compare(folder / path, contents[path], record.get(path)) for path in contents}
-    return Plan(folder, contents, changes)
+    dropped = (path for path in record if path not in contents)
+    changes |= {path: Change.REMOVE for path in dropped if _is_as_recorded(folder, path, record)}
+    return Plan(folder, contents, changes, record)
 
 
-def _files(source: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(source.rglob("*")):
-        if path.is_file() and "node_modules" not in path.parts:
-            yield path.relative_to(source).as_posix(), path.read_bytes()
+def replace_file(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all; one that has this content already is not touched."""
+    if target.is_file() and target.read_bytes() == content:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + _PARTIAL)
+    try:
+        partial.write_bytes(content)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _files(package: Path) -> Iterator[tuple[str, bytes]]:
+    """Give what npm would pack: an editor's and a project's own files may lie beside it."""
+    listed = json.loads((package / "package.json").read_bytes())["files"]
+    for path in sorted(["package.json", *listed]):
+        yield path, (package / path).read_bytes()
 
 
 def _compare(target: Path, content: bytes, written: str | None) -> Change:
@@ -72,12 +104,17 @@ def _compare(target: Path, content: bytes, written: str | None) -> Change:
     return Change.UPDATE if _digest(present) == written else Change.CONFLICT
 
 
+def _is_as_recorded(folder: Path, path: str, record: Mapping[str, str]) -> bool:
+    target = folder / path
+    return target.is_file() and _digest(target.read_bytes()) == record[path]
+
+
 def _read_record(folder: Path) -> dict[str, str]:
     try:
-        record: dict[str, str] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # whatever lies there is then the user's
-    return record
+        record = None
+    return record if isinstance(record, dict) else {}  # else whatever lies there is the user's
 
 
 def _digest(content: bytes) -> str:

@@ -28,7 +28,8 @@ def find_config(project: Path) -> Path:
             return project / name
     message = (
         f"No {', '.join(NAMES[:-1])} or {NAMES[-1]} in {project}. "
-        "Name the Worker's folder: satsuma workers init path/to/worker"
+        "Name the Worker's folder: satsuma workers init path/to/worker, "
+        "or its file with --config"
     )
     raise ConfigurationError(message)
 
@@ -58,6 +59,15 @@ def ai_bindings(config: dict[str, Any]) -> list[str]:
     bindings = [level.get("ai") for level in levels if isinstance(level, dict)]
     names = [one.get("binding") for one in bindings if isinstance(one, dict)]
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def environment_with_ai(config: dict[str, Any]) -> str | None:
+    """Name the first environment that has an `ai` binding, where the top level has none."""
+    environments = config.get("env")
+    if ai_bindings({"ai": config.get("ai")}) or not isinstance(environments, dict):
+        return None
+    named = (name for name, own in environments.items() if ai_bindings({"env": {name: own}}))
+    return next(named, None)
 
 
 def _loads_jsonc(text: str) -> Any:

@@ -7,12 +7,16 @@ const ai = new Ai({ baseUrl: "http://127.0.0.1:7768", accountId: "me", token: "s
 const answer: TextEmbeddings = await ai.run("@cf/x", { text: ["a"], pooling: "cls" });
 const first: number | undefined = answer.data[0]?.[0];
 const raw: Response = await ai.run("@cf/x", { text: "a" }, { returnRawResponse: true });
+const gateway = { id: "g", skipCache: true, cacheTtl: 60, retries: { maxAttempts: 2 as const } };
+await ai.run("@cf/x", { text: "a" }, { gateway });
 const path: string = satsumaConfig();
 const name: string = binding({ binding: "BRAIN" }).name;
 // @ts-expect-error: text is a string or several
 await ai.run("@cf/x", { text: 5 });
 // @ts-expect-error: no such pooling
 await ai.run("@cf/x", { text: "a", pooling: "max" });
+// @ts-expect-error: a gateway has a name
+await ai.run("@cf/x", { text: "a" }, { gateway: { skipCache: true } });
 // @ts-expect-error: an address, not a host
 new Ai({ baseURL: "http://127.0.0.1:7768" });
 

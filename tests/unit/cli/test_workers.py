@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-import hashlib
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from satsuma.cli.workers import FOLDER, package_folder, workers
+from satsuma.cli.workers import FOLDER, workers
 from satsuma.cli.wrangler_config import ai_bindings, find_config, read_config
 from satsuma.errors import ConfigurationError
 
@@ -39,61 +41,6 @@ def init(project: Path, capsys: pytest.CaptureFixture[str]) -> Init:
     return run
 
 
-def test_init_writes_every_file_of_the_package(project: Path, init: Init) -> None:
-    """What lies in the project is the package, byte by byte, and the configuration is untouched."""
-    printed = init()
-    files = [path for path in package_folder().rglob("*") if path.is_file()]
-    assert len(files) >= 12
-    for file in files:
-        copy = project / FOLDER / file.relative_to(package_folder())
-        assert copy.read_bytes() == file.read_bytes()
-    assert (project / "wrangler.json").read_text() == CONFIG
-    assert f"Wrote {len(files)} files" in printed
-
-
-def test_init_again_writes_nothing(project: Path, init: Init) -> None:
-    """The second time all is up to date."""
-    init()
-    before = {path: path.stat().st_mtime_ns for path in (project / FOLDER).rglob("*.js")}
-    assert "Wrote 0 files" in init()
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-
-
-def test_a_dry_run_writes_nothing(project: Path, init: Init) -> None:
-    """It lists the files and leaves the project alone."""
-    (project / ".gitignore").write_text("node_modules\n")
-    assert "satsuma-workers/dev.js" in init("--dry-run")
-    assert sorted(path.name for path in project.iterdir()) == [".gitignore", "wrangler.json"]
-    assert (project / ".gitignore").read_text() == "node_modules\n"
-
-
-def test_changed_files_are_not_overwritten(project: Path, init: Init) -> None:
-    """One change by hand stops all of it, says where, and --force overrides."""
-    init()
-    changed, removed = project / FOLDER / "dev.js", project / FOLDER / "proxy.js"
-    changed.write_text("mine")
-    removed.unlink()
-    with pytest.raises(ConfigurationError, match=r"(?s)dev\.js.*Nothing was written.*--force"):
-        init()
-    assert not removed.exists()
-    assert changed.read_text() == "mine"
-    init("--force")
-    assert changed.read_bytes() == (package_folder() / "dev.js").read_bytes()
-
-
-def test_files_of_an_older_satsuma_are_updated(project: Path, init: Init) -> None:
-    """What satsuma wrote and nobody changed is replaced without asking."""
-    init()
-    older = project / FOLDER / "proxy.js"
-    older.write_text("older")
-    record = project / FOLDER / ".written.json"
-    digests = json.loads(record.read_text())
-    digests["proxy.js"] = hashlib.sha256(b"older").hexdigest()
-    record.write_text(json.dumps(digests))
-    assert "Wrote 1 files" in init()
-    assert older.read_bytes() == (package_folder() / "proxy.js").read_bytes()
-
-
 def test_the_url_is_kept(project: Path, init: Init) -> None:
     """--url is written down, shown, and stays when it is not given again."""
     assert "answered by http://gpu-box:7768." in init("--url", "http://gpu-box:7768")
@@ -102,25 +49,41 @@ def test_the_url_is_kept(project: Path, init: Init) -> None:
     assert settings == {"url": "http://gpu-box:7768"}
 
 
-def test_a_url_without_scheme_is_refused(project: Path, init: Init) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gpu-box:7768", "http://", "http://x:99999", "http://x:a", "http://x/v1", "http://x/?a=b",
+        "http://x/#a", "http://x y", "ftp://x", "http://u@x", "http://1.2.3.999", "http://[1", "",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(project: Path, init: Init, url: str) -> None:
     """It would fail only later, in the Worker; nothing is written."""
-    with pytest.raises(ConfigurationError, match="must look like"):
-        init("--url", "gpu-box:7768")
+    with pytest.raises(ConfigurationError, match="--url must look like"):
+        init("--url", url)
     assert not (project / FOLDER).exists()
 
 
-def test_the_derived_configuration_is_ignored_by_git(project: Path, init: Init) -> None:
-    """One line is added to .gitignore, once, and what was there stays."""
-    (project / ".gitignore").write_text("node_modules")
-    init()
-    init()
-    assert (project / ".gitignore").read_text() == "node_modules\nwrangler.satsuma.jsonc\n"
+def test_a_password_is_not_repeated(init: Init) -> None:
+    """An address with one is refused, without showing it."""
+    with pytest.raises(ConfigurationError, match="no user") as caught:
+        init("--url", "http://me:hunter2@gpu-box:7768")
+    assert "hunter2" not in str(caught.value)
 
 
-def test_without_git_no_gitignore_is_made(project: Path, init: Init) -> None:
-    """Nothing but the folder appears."""
-    init()
-    assert sorted(path.name for path in project.iterdir()) == [FOLDER, "wrangler.json"]
+@pytest.mark.parametrize("url", ["http://gpu-box:7768/client/v4/", "http://GPU-box:7768/"])
+def test_an_addresses_path_is_left_out(init: Init, url: str) -> None:
+    """The base URL of an SDK will do."""
+    assert "answered by http://gpu-box:7768." in init("--url", url)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"url": 5}', '{"url": "gpu-box"}'])
+def test_broken_settings(project: Path, init: Init, text: str) -> None:
+    """The error names the file, and comes before anything is written."""
+    (project / FOLDER).mkdir()
+    (project / FOLDER / "satsuma.json").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"satsuma\.json"):
+        init()
+    assert [path.name for path in (project / FOLDER).iterdir()] == ["satsuma.json"]
 
 
 def test_a_folder_without_configuration(tmp_path: Path) -> None:
@@ -148,7 +111,41 @@ def test_each_environments_binding_is_shown(project: Path, init: Init) -> None:
     """Environments may use names of their own; all of them are answered."""
     config = {"ai": {"binding": "AI"}, "env": {"a": {"ai": {"binding": "BRAIN"}}, "b": {}}}
     (project / "wrangler.json").write_text(json.dumps(config))
-    assert "env.AI and env.BRAIN is then answered" in init()
+    assert "env.AI and env.BRAIN are then answered" in init()
+
+
+def test_a_binding_of_an_environment_alone(project: Path, init: Init) -> None:
+    """The printed command selects that environment: without it there is no binding."""
+    config = {"env": {"plain": {}, "my staging": {"ai": {"binding": "AI"}}}}
+    (project / "wrangler.json").write_text(json.dumps(config))
+    assert "dev.js --env 'my staging'\n" in init()
+    assert "--env" not in init("--binding", "AI")
+
+
+def test_another_configuration(project: Path, init: Init) -> None:
+    """--config names it, and the printed command does, too."""
+    (project / "wrangler.json").unlink()
+    (project / "other one.toml").write_text('[ai]\nbinding = "BRAIN"\n')
+    printed = init("--config", str(project / "other one.toml"))
+    assert "dev.js --config 'other one.toml'\n" in printed
+    assert "env.BRAIN is then answered" in printed
+
+
+@pytest.mark.parametrize("is_on_path", [True, False])
+def test_the_printed_commands_can_be_pasted(tmp_path: Path, *, is_on_path: bool) -> None:
+    """Whatever the folder is called, and wherever the command lies."""
+    program = tmp_path / "my clone" / "satsuma"
+    program.parent.mkdir()
+    program.symlink_to(Path(sys.executable).parent / "satsuma")
+    project = tmp_path / "it's mine"
+    project.mkdir()
+    (project / "wrangler.json").write_text(CONFIG)
+    env = {"PATH": str(program.parent) if is_on_path else "/nowhere"}
+    command = [str(program), "workers", "init", str(project)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+    serve, dev = [line[2:] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert shlex.split(serve) == ["satsuma" if is_on_path else str(program), "serve"]
+    assert shlex.split(dev) == ["cd", str(project), "&&", "node", f"{FOLDER}/dev.js"]
 
 
 def test_comments_and_trailing_commas(tmp_path: Path) -> None:
