@@ -79,7 +79,7 @@ def _python_environments() -> Iterator[Environment]:
         yield Environment(
             requirements.stem,
             folder,
-            (requirements, requirements.with_suffix(".constraints")),
+            tuple(sorted(requirements.parent.glob(f"{requirements.stem}.*"))),
             partial(_make_venv, folder, requirements),
         )
 

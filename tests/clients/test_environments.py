@@ -62,7 +62,7 @@ def test_installs_once(tree: Path) -> None:
     subprocess.run([python, "-c", "import thing"], check=True)
     again = install(tree)
     assert (again.stdout, again.stderr, again.returncode) == ("", "", 0)
-    requirements(tree).write_text("# nothing any more\n")
+    requirements(tree).with_suffix(".constraints").write_text("thing==1.0\n")
     assert install(tree, "--check").stdout == "one\n"
 
 
@@ -81,9 +81,12 @@ def test_half_an_install_is_not_taken_for_one(tree: Path) -> None:
 def test_every_direct_package_is_pinned() -> None:
     """So that what the table says is what a fresh clone installs."""
     files = sorted((HERE / "python").glob("*.txt"))
-    lines = [line for file in files for line in file.read_text().splitlines()]
-    wanted = [line for line in lines if not line.startswith("#")]
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in wanted), wanted
+    for file in files:
+        wanted = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+        assert wanted.pop() == f"--constraint {file.stem}.constraints"
+        assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in wanted), wanted
+        chosen = file.with_suffix(".constraints").read_text().splitlines()
+        assert set(wanted) <= set(chosen)
     manifest = json.loads((HERE / "node" / "package.json").read_text())
     assert all(re.fullmatch(r"[0-9.]+", one) for one in manifest["dependencies"].values())
 
