@@ -152,7 +152,7 @@ async def test_a_body_that_does_not_come_is_given_up() -> None:
 def test_a_head_that_does_not_end_is_cut_off(beginning: bytes) -> None:
     """Such connections would use up descriptors; one that works is left alone meanwhile."""
     with (
-        server_process(head_s=0.5) as server,
+        server_process(head_s=1.5) as server,
         server.connection() as stalled,
         server.connection() as working,
     ):
@@ -160,7 +160,7 @@ def test_a_head_that_does_not_end_is_cut_off(beginning: bytes) -> None:
         for _ in range(4):
             working.send(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
             assert working.read().status == 200
-            time.sleep(0.2)
+            time.sleep(0.4)
         assert stalled.is_closed()
         working.send(b"GET /health HTTP/1.1\r\n")
         assert working.is_closed()
