@@ -5,40 +5,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from support.worker_project import CONFIG, Init
 
-from satsuma.cli.workers import FOLDER, workers
+from satsuma.cli.workers import FOLDER
 from satsuma.cli.wrangler_config import ai_bindings, find_config, read_config
 from satsuma.errors import ConfigurationError
-
-CONFIG = '{ "name": "w", "ai": { "binding": "AI" } }'
-
-
-class Init(Protocol):
-    """Runs `satsuma workers init` in the project."""
-
-    def __call__(self, *flags: str) -> str:
-        """Give what it printed."""
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Give a Worker's folder."""
-    (tmp_path / "wrangler.json").write_text(CONFIG)
-    return tmp_path
-
-
-@pytest.fixture
-def init(project: Path, capsys: pytest.CaptureFixture[str]) -> Init:
-    """Run the command in this process."""
-
-    def run(*flags: str) -> str:
-        workers.main(["init", str(project), *flags], standalone_mode=False)
-        return capsys.readouterr().out
-
-    return run
 
 
 def test_the_url_is_kept(project: Path, init: Init) -> None:
