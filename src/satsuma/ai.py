@@ -245,14 +245,9 @@ def _is_text(value: object) -> bool:
 
 
 def _to_mapping(result: EmbedResult) -> dict[str, Any]:
-    usage = result.usage
     return {
         "shape": list(result.vectors.shape),
         "data": result.vectors,  # (B, H)
         "pooling": str(result.pooling),
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.total_tokens,
-        },
+        "usage": result.usage.to_json(),
     }

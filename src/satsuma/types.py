@@ -77,6 +77,14 @@ class Usage:
         """Sum of prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
+    def to_json(self) -> dict[str, int]:
+        """Spell it as Workers AI does."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:

@@ -30,16 +30,11 @@ def enveloped(result: object, messages: Sequence[object] = ()) -> dict[str, Any]
 
 def bare_answer(result: EmbedResult) -> dict[str, Any]:
     """Give Workers AI's result: what the binding answers, and REST puts into its envelope."""
-    usage = result.usage
     return {
         "shape": result.vectors.shape,
         "data": np.ascontiguousarray(result.vectors, dtype=np.float32),  # (B, H)
         "pooling": result.pooling.value,
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.total_tokens,
-        },
+        "usage": result.usage.to_json(),
     }
 
 

@@ -16,11 +16,17 @@ from satsuma.api.accounts import account_routes
 from satsuma.api.answers import enveloped, json_response
 from satsuma.api.errors import InvalidQueryError, UnlistedModelError, shorten
 from satsuma.api.identity import token_record
-from satsuma.api.listing import distinct, listing_of, show_author, show_model, show_task
+from satsuma.api.listing import (
+    distinct,
+    find_listed,
+    listing_of,
+    show_author,
+    show_model,
+    show_task,
+)
 from satsuma.api.ports import EmbeddingService
 from satsuma.api.query import read_query
 from satsuma.api.schemas import Schema, schemas_of
-from satsuma.errors import ModelNotFoundError
 from satsuma.store.local import ModelStatus
 
 _MOST_A_PAGE: Final = 1_000  # Cloudflare answers the whole catalog as one page
@@ -102,7 +108,10 @@ class CatalogRoutes:
         if not name:
             example = "?model=@cf/baai/bge-base-en-v1.5"
             raise InvalidQueryError(f"model is missing; name one, as in {example}")
-        schemas = schemas_of((await self._find(name)).manifest)
+        found = await find_listed(self._service, name)
+        if found is None:
+            raise UnlistedModelError(f"No such model {shorten(name)}")
+        schemas = schemas_of(found.manifest)
         return json_response(enveloped({"input": schemas.input, "output": schemas.output}))
 
     async def tasks(self, _request: Request) -> Response:
@@ -124,14 +133,6 @@ class CatalogRoutes:
         result = {"id": record.id if record else _OPEN_ID, "status": "active"}
         message = {"code": 10000, "message": says, "type": None}
         return json_response(enveloped(result, [message]))
-
-    async def _find(self, name: str) -> ModelStatus:
-        """Find a listed model by any of its ids; that an id has a good form is not enough."""
-        try:
-            wanted = self._service.manifest(name).id
-            return next(one for one in await self._service.models() if one.manifest.id == wanted)
-        except (ModelNotFoundError, StopIteration) as error:
-            raise UnlistedModelError(f"No such model {shorten(name)}") from error
 
 
 def _read_search(request: Request) -> dict[str, Any]:

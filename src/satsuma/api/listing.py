@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from satsuma.api.ports import EmbeddingService
+from satsuma.errors import ModelNotFoundError
 from satsuma.store.catalog import LOCAL_PREFIX, bundled_tasks
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import Listing, ModelManifest, Task
@@ -20,6 +22,15 @@ INSTALLED_PROPERTY: Final = "satsuma_installed"  # Cloudflare's catalog has noth
 
 _EMBEDDINGS: Final = "Text Embeddings"
 _SOURCES: Final = {"@cf": 1, "@hf": 2, "@local": 3}  # the third is satsuma's own
+
+
+async def find_listed(service: EmbeddingService, name: str) -> ModelStatus | None:
+    """Find a model of the list by any of its ids; that an id has a good form is not enough."""
+    try:
+        wanted = service.manifest(name).id
+    except ModelNotFoundError:
+        return None
+    return next((one for one in await service.models() if one.manifest.id == wanted), None)
 
 
 def listing_of(manifest: ModelManifest) -> Listing:

@@ -20,10 +20,9 @@ from satsuma.api.answers import answer_headers, json_response
 from satsuma.api.errors import UnlistedModelError, shorten
 from satsuma.api.identity import request_id
 from satsuma.api.inference import Inference
-from satsuma.api.listing import listing_of
+from satsuma.api.listing import find_listed, listing_of
 from satsuma.api.openai_input import read_openai_request
 from satsuma.api.ports import EmbeddingService
-from satsuma.errors import ModelNotFoundError
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult, FloatArray
 
@@ -60,25 +59,18 @@ class OpenAIRoutes:
 
     async def models(self, _request: Request) -> Response:
         """List the models that can answer."""
-        listed = [_to_model(one) for one in await self._usable()]
-        return json_response({"object": "list", "data": listed})
+        listed = await self._service.models()
+        usable = [_to_model(status.manifest) for status in listed if status.is_here]
+        return json_response({"object": "list", "data": usable})
 
     async def model(self, request: Request) -> Response:
         """Show one model that can answer."""
         name = request.path_params["model"]
-        try:
-            wanted = self._service.manifest(name).id
-            found = next((one for one in await self._usable() if one.id == wanted), None)
-        except ModelNotFoundError:
-            found = None
-        if found is None:
+        found = await find_listed(self._service, name)
+        if found is None or not found.is_here:
             message = f"The model {shorten(name)} does not exist or is not installed here"
             raise UnlistedModelError(message)
-        return json_response(_to_model(found))
-
-    async def _usable(self) -> list[ModelManifest]:
-        listed = await self._service.models()
-        return [status.manifest for status in listed if status.is_here]
+        return json_response(_to_model(found.manifest))
 
 
 def _to_answer(result: EmbedResult, model: str, *, is_base64: bool) -> dict[str, Any]:
