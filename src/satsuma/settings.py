@@ -18,7 +18,7 @@ from typing import Any, get_args, get_type_hints
 import platformdirs
 
 from satsuma.errors import ConfigurationError
-from satsuma.types import Precision
+from satsuma.types import Engine, Precision
 
 ENVIRONMENT_PREFIX = "SATSUMA_"
 CONFIGURATION_FILE = "satsuma.toml"
@@ -60,7 +60,10 @@ class Settings:
     )
 
     # Engine
-    precision: Precision = _setting(Precision.FP32, "Arithmetic of the weights.")
+    engine: Engine = _setting(Engine.AUTO, "What runs the models: auto, native or onnx.")
+    precision: Precision = _setting(
+        Precision.FP32, "Arithmetic of the weights: fp32, or int8 (native engine only)."
+    )
     threads: int = _setting(0, "Cores to use; 0 asks the cgroup quota, the affinity, the machine.")
     skip_self_test: bool = _setting(False, "Serve a model without comparing its published vectors.")
     memory_budget_bytes: int = _setting(

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+ByteArray: TypeAlias = npt.NDArray[np.uint8]
 TokenIds: TypeAlias = tuple[int, ...]  # a text that the client has tokenised
 
 
@@ -24,10 +26,19 @@ class Pooling(StrEnum):
     CLS = "cls"
 
 
+class Engine(StrEnum):
+    """What runs a model. `auto` takes the native one where this installation has it."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    ONNX = "onnx"
+
+
 class Precision(StrEnum):
     """The arithmetic of the weights. fp32 is the default, so that vectors equal Cloudflare's."""
 
     FP32 = "fp32"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""An installed model's files -> a loaded model: the only module that picks an adapter."""
+"""An installed model's files -> a loaded model: what the rest of satsuma imports of the engine."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from satsuma.engine import graph, onnx
 from satsuma.engine.architectures import EncoderConfig, find_roles, parse_config
+from satsuma.engine.backends import Backend, choose_backend, count_threads
 from satsuma.engine.fake import FakeEncoder
-from satsuma.engine.graph_cache import PACKED_NAME, cache_key, open_graph
-from satsuma.engine.machine import detect_cores, instruction_sets
+from satsuma.engine.packed_cache import cache_key, open_packed
 from satsuma.engine.pooling import pool
 from satsuma.engine.protocol import Encoder, Microbatch, Width
 from satsuma.engine.self_test import run_self_test
 from satsuma.engine.tokenizer import Tokenizer
 from satsuma.engine.weights import Weights
-from satsuma.errors import EngineError, UnsupportedModelError
+from satsuma.errors import UnsupportedModelError
 from satsuma.settings import Settings
 from satsuma.store.manifest import WEIGHTS_FILE, ModelFiles, PublishedVector
-from satsuma.types import FloatArray, Pooling, Precision
+from satsuma.types import FloatArray, Pooling
 
 _BUILD_COPIES = 3  # the source graph's weights, and the packed file's, unpacked and packed
 _WARM_UP_TEXT = "the quick brown fox jumps over the lazy dog " * 14  # 128 tokens
 
-__all__ = ["FakeEncoder", "LoadedModel", "load_model"]
+__all__ = ["FakeEncoder", "LoadedModel", "count_threads", "load_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class LoadedModel:
 def load_model(
     files: ModelFiles, settings: Settings, published: Sequence[PublishedVector] = ()
 ) -> LoadedModel:
-    """Load a model, building its packed graph first where none is cached. Blocks for seconds.
+    """Load a model, packing its weights first where that was not done. Blocks for seconds.
 
     Args:
         files: an installed model.
@@ -81,7 +80,7 @@ def load_model(
         UnsupportedModelError: if the engine cannot run the model.
         SelfTestError: if its vectors are not the published ones.
         EngineError: if the runtime cannot load it.
-        DiskFullError: if there is no room for the packed graph.
+        DiskFullError: if there is no room for the packed weights.
     """
     config = parse_config(_read_config(files.folder / "config.json"))
     max_tokens = min(files.manifest.max_tokens or config.max_positions, config.max_positions)
@@ -108,37 +107,15 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _load_encoder(files: ModelFiles, config: EncoderConfig, settings: Settings) -> Encoder:
-    key = cache_key(
-        files.weights_sha256,
-        settings.precision,
-        config,
-        graph.GRAPH_VERSION,
-        onnx.RUNTIME_VERSION,
-        instruction_sets(),  # packed weights fit one kind of processor
-    )
     weights_bytes = (files.folder / WEIGHTS_FILE).stat().st_size
-    build = partial(_build_packed, files.folder, config, settings.precision)
-    packed = open_graph(files.graphs_dir, key, build, weights_bytes * _BUILD_COPIES)
-    return onnx.OnnxEncoder(
-        packed,
-        hidden_size=config.hidden_size,
-        threads=count_threads(settings),
-        memory_bytes=weights_bytes,
-    )
+    backend = choose_backend(settings, config, weights_bytes)
+    key = cache_key(files.weights_sha256, settings.precision, config, *backend.cache_parts())
+    build = partial(_build_packed, files.folder, config, backend)
+    folder = open_packed(files.graphs_dir, key, build, weights_bytes * _BUILD_COPIES)
+    return backend.open(folder)
 
 
-def _build_packed(folder: Path, config: EncoderConfig, precision: Precision, target: Path) -> None:
-    """Write the packed graph of a model's folder into an empty target folder."""
-    if precision is not Precision.FP32:
-        raise EngineError(f"Precision {precision} has no graph.")
+def _build_packed(folder: Path, config: EncoderConfig, backend: Backend, target: Path) -> None:
+    """Pack the weights of a model's folder into an empty target folder."""
     weights = Weights(folder / WEIGHTS_FILE)
-    roles = find_roles(config, weights.headers)
-    source = graph.write_graph(config, roles, weights.read, target)
-    onnx.pack_weights(source, target / PACKED_NAME)
-    for written in target.glob("graph.*"):
-        written.unlink()
-
-
-def count_threads(settings: Settings) -> int:
-    """Cores to use: the setting, or what the machine grants."""
-    return settings.threads or detect_cores().usable
+    backend.write(config, find_roles(config, weights.headers), weights.read, target)

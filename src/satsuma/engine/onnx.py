@@ -18,21 +18,40 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
+from satsuma.engine import graph
+from satsuma.engine.architectures import EncoderConfig, EncoderRoles
+from satsuma.engine.machine import instruction_sets
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
 from satsuma.types import FloatArray
 
-RUNTIME_VERSION = f"onnxruntime-{onnxruntime.__version__}"
+_RUNTIME_VERSION = f"onnxruntime-{onnxruntime.__version__}"
+_PACKED_NAME = "packed.onnx"
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _ERRORS_ONLY = 3
 
 
-def pack_weights(graph: Path, packed: Path) -> None:
+def cache_parts() -> tuple[object, ...]:
+    """Name what the packed files depend on, beside the model."""
+    return (graph.GRAPH_VERSION, _RUNTIME_VERSION, instruction_sets())
+
+
+def write_packed(
+    config: EncoderConfig, roles: EncoderRoles, read: graph.ReadTensor, folder: Path
+) -> None:
+    """Fill an empty folder with what `OnnxEncoder` maps; see `graph.write_graph`."""
+    source = graph.write_graph(config, roles, read, folder)
+    pack_weights(source, folder / _PACKED_NAME)
+    for written in folder.glob("graph.*"):
+        written.unlink()
+
+
+def pack_weights(source: Path, packed: Path) -> None:
     """Let the runtime optimise a graph and write it back with its weights packed for this CPU.
 
     Args:
-        graph: an ONNX file with external weights.
+        source: an ONNX file with external weights.
         packed: gets the optimised graph; its weights go to `<packed>.weights` beside it.
 
     Raises:
@@ -46,7 +65,7 @@ def pack_weights(graph: Path, packed: Path) -> None:
         "save_external_prepacked_constant_initializers": "1",
     }.items():
         options.add_session_config_entry(f"session.{key}", value)
-    _session(graph, options)
+    _session(source, options)
 
 
 def weights_path(packed: Path) -> Path:
@@ -57,11 +76,11 @@ def weights_path(packed: Path) -> Path:
 class OnnxEncoder:
     """An encoder on ONNX Runtime's CPU provider. Thread-safe."""
 
-    def __init__(self, packed: Path, *, hidden_size: int, threads: int, memory_bytes: int) -> None:
+    def __init__(self, folder: Path, *, hidden_size: int, threads: int, memory_bytes: int) -> None:
         """Map a packed graph.
 
         Args:
-            packed: what `pack_weights` wrote.
+            folder: what `write_packed` filled.
             hidden_size: H.
             threads: cores of the wide session.
             memory_bytes: what the packed weights take; the file also holds them unpacked, unread.
@@ -69,6 +88,7 @@ class OnnxEncoder:
         Raises:
             EngineError: if the runtime cannot load the graph.
         """
+        packed = folder / _PACKED_NAME
         self.hidden_size = hidden_size
         self.memory_bytes = memory_bytes
         narrow = _session(packed, _packed_options(threads=1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from support.encoders import numpy_bert
 
 from satsuma.bench.random_model import ModelShape, write_random_model
 from satsuma.engine.load import LoadedModel, load_model
+from satsuma.engine.native import library
 from satsuma.engine.protocol import Microbatch, Width
-from satsuma.errors import SelfTestError, UnsupportedModelError
+from satsuma.errors import EngineError, SelfTestError, UnsupportedModelError
 from satsuma.settings import Settings, load_settings
 from satsuma.store.manifest import ModelFiles, ModelManifest, PublishedVector
-from satsuma.types import FloatArray, IntArray, Pooling
+from satsuma.types import Engine, Pooling, Precision
 
 SHAPE = ModelShape("tiny", 32, 2, 4, 64, max_positions=64)
 SETTINGS: Settings = load_settings({"threads": 2}, environ={})
@@ -34,70 +35,56 @@ def tiny(tmp_path: Path, all_minilm_files: ModelFiles) -> ModelFiles:
     return ModelFiles(manifest, folder, tmp_path / "graphs", "0" * 64)
 
 
-def numpy_bert(folder: Path, token_ids: IntArray) -> FloatArray:
-    """The textbook encoder for one text: (T,) -> (T, H), in float64."""
-    weights = {
-        name: w.astype(np.float64) for name, w in load_file(folder / "model.safetensors").items()
-    }
-    config = json.loads((folder / "config.json").read_text())
-    heads, activation = config["num_attention_heads"], config["hidden_act"]
-
-    def linear(name: str, x: Any) -> Any:
-        return x @ weights[name + ".weight"].T + weights[name + ".bias"]
-
-    def norm(name: str, x: Any) -> Any:
-        centred = x - x.mean(-1, keepdims=True)
-        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + config["layer_norm_eps"])
-        return scaled * weights[name + ".weight"] + weights[name + ".bias"]
-
-    def attend(prefix: str, x: Any) -> Any:
-        q, k, v = (
-            linear(f"{prefix}.self.{part}", x).reshape(len(x), heads, -1).swapaxes(0, 1)
-            for part in ("query", "key", "value")
-        )  # (heads, T, H / heads) each
-        scores = q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1])
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed = (scores / scores.sum(-1, keepdims=True)) @ v
-        return norm(
-            f"{prefix}.output.LayerNorm",
-            x + linear(f"{prefix}.output.dense", mixed.swapaxes(0, 1).reshape(x.shape)),
-        )
-
-    def activate(x: Any) -> Any:
-        if activation == "relu":
-            return np.maximum(x, 0)
-        return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
-
-    x = weights["embeddings.word_embeddings.weight"][token_ids]
-    x = x + weights["embeddings.position_embeddings.weight"][: len(token_ids)]
-    x = norm("embeddings.LayerNorm", x + weights["embeddings.token_type_embeddings.weight"][0])
-    for layer in range(config["num_hidden_layers"]):
-        prefix = f"encoder.layer.{layer}"
-        x = attend(f"{prefix}.attention", x)
-        wide = activate(linear(f"{prefix}.intermediate.dense", x))
-        x = norm(f"{prefix}.output.LayerNorm", x + linear(f"{prefix}.output.dense", wide))
-    return np.asarray(x, dtype=np.float32)
-
-
 def change_config(files: ModelFiles, **values: Any) -> None:
     """Rewrite config.json."""
     path = files.folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+@pytest.mark.parametrize("engine", [Engine.NATIVE, Engine.ONNX])
 @pytest.mark.parametrize("activation", ["gelu", "relu"])
 @pytest.mark.parametrize("width", list(Width))
-def test_the_packed_graph_equals_a_plain_transformer(
-    tiny: ModelFiles, activation: str, width: Width
+def test_every_engine_equals_a_plain_transformer(
+    tiny: ModelFiles, engine: Engine, activation: str, width: Width
 ) -> None:
     """Items of mixed lengths, packed, against one text at a time in float64."""
     change_config(tiny, hidden_act=activation)
-    loaded = load_model(tiny, SETTINGS)
+    loaded = load_model(tiny, replace(SETTINGS, engine=engine))
     random = np.random.default_rng(5)
     items = [random.integers(0, 30522, length) for length in (1, 64, 7, 30, 2)]
     states = loaded.encoder.encode(Microbatch.pack(items), width)
     expected = np.concatenate([numpy_bert(tiny.folder, item) for item in items])
     np.testing.assert_allclose(states, expected, atol=5e-6)
+
+
+def test_the_two_engines_keep_their_files_apart(tiny: ModelFiles) -> None:
+    """A change of engine or precision packs anew, and finds the other's files again."""
+    for _ in range(2):
+        for engine, precision in (("native", "fp32"), ("onnx", "fp32"), ("native", "int8")):
+            flags = {"threads": 1, "engine": engine, "precision": precision}
+            load_model(tiny, load_settings(flags, environ={}))
+    assert len(list(tiny.graphs_dir.glob("*/packed.json"))) == 3
+
+
+def test_int8_without_the_native_engine_says_so(tiny: ModelFiles) -> None:
+    """Nobody gets another precision than asked for."""
+    settings = replace(SETTINGS, engine=Engine.ONNX, precision=Precision.INT8)
+    with pytest.raises(EngineError, match="int8 needs the native engine"):
+        load_model(tiny, settings)
+
+
+def test_an_installation_without_the_library_runs_on_onnx_runtime(
+    tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pure wheel serves all the same, and says what it misses."""
+    monkeypatch.setattr(library, "LIBRARY_PATH", tiny.folder / "libsatsuma.so")
+    library.load_library.cache_clear()
+    try:
+        loaded = load_model(tiny, SETTINGS)
+    finally:
+        library.load_library.cache_clear()
+    assert type(loaded.encoder).__name__ == "OnnxEncoder"
+    assert "ONNX Runtime takes its place" in caplog.text
 
 
 def test_half_precision_weights_are_served(tiny: ModelFiles) -> None:
@@ -132,7 +119,7 @@ def test_a_second_start_does_not_read_the_weights(tiny: ModelFiles) -> None:
 def test_a_damaged_graph_is_built_anew(tiny: ModelFiles) -> None:
     """Truncated packed weights do not reach the runtime."""
     first = load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN)
-    (packed,) = tiny.graphs_dir.glob("*/*.weights")
+    (packed,) = tiny.graphs_dir.glob("*/weights")
     packed.write_bytes(packed.read_bytes()[:-4096])
     np.testing.assert_array_equal(
         load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN), first

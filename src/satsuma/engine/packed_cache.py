@@ -1,7 +1,7 @@
-"""The packed graph beside the weights: built once, checked at each start, rebuilt when damaged.
+"""Packed weights beside the model: built once, checked at each start, rebuilt when damaged.
 
 A cache entry is a folder named after everything that its bytes depend on. It appears by one
-rename, so a killed build leaves nothing that a later start could take for a graph.
+rename, so a killed build leaves nothing that a later start could take for whole.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from satsuma.errors import DiskFullError, StoreError
 from satsuma.types import Precision
 
 _LOGGER = logging.getLogger(__name__)
-_RECORD = "graph.json"
+_RECORD = "packed.json"
 _KEPT_UNUSED_S = 14 * 24 * 3600.0
-PACKED_NAME = "packed.onnx"
 
 Build = Callable[[Path], None]
 
@@ -38,7 +37,7 @@ def cache_key(weights_sha256: str, precision: Precision, *others: object) -> str
     Args:
         weights_sha256: digest of the checkpoint.
         precision: arithmetic of the weights.
-        others: the model's config, the versions of what writes and packs the graph, and the
+        others: the model's config, the versions of what packs, and the
             processor's kind; each repr must tell all of it.
     """
     parts = [weights_sha256, precision.value, *map(repr, others)]
@@ -46,29 +45,29 @@ def cache_key(weights_sha256: str, precision: Precision, *others: object) -> str
     return f"{weights_sha256[:12]}-{precision}-{digest}"
 
 
-def open_graph(graphs_dir: Path, key: str, build: Build, needed_bytes: int = 0) -> Path:
-    """Return the packed graph of this key, building it first where it is missing or damaged.
+def open_packed(packed_dir: Path, key: str, build: Build, needed_bytes: int = 0) -> Path:
+    """Return the folder of this key, building it first where it is missing or damaged.
 
     Args:
-        graphs_dir: holds the entries; made if missing.
+        packed_dir: holds the entries; made if missing.
         key: from `cache_key`.
-        build: fills an empty folder with `PACKED_NAME` and whatever it refers to.
+        build: fills an empty folder.
         needed_bytes: what a build takes at most, while it runs.
 
     Raises:
         DiskFullError: if there is no room for a build.
         StoreError: if the folder cannot be written.
     """
-    entry = graphs_dir / key
+    entry = packed_dir / key
     if not _is_whole(entry):
-        graphs_dir.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(graphs_dir / f"{key}.lock"):
+        packed_dir.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(packed_dir / f"{key}.lock"):
             if not _is_whole(entry):  # another process may have built it meanwhile
                 _check_room(entry, needed_bytes)
                 _build_entry(entry, build)
     with suppress(OSError):  # a cache that cannot be written is good enough
         os.utime(entry / _RECORD)  # the time of the last use
-    return entry / PACKED_NAME
+    return entry
 
 
 def _check_room(entry: Path, needed_bytes: int) -> None:
@@ -96,14 +95,14 @@ def _build_entry(entry: Path, build: Build) -> None:
     except OSError as error:
         is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         kind = DiskFullError if is_full else StoreError
-        raise kind(f"The packed graph cannot be written to {entry.parent}: {error}") from error
+        raise kind(f"The packed weights cannot be written to {entry.parent}: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     _discard_old(entry)
 
 
 def _discard_old(entry: Path) -> None:
-    """Delete the same weights' graphs that nothing has used for weeks, as after an upgrade."""
+    """Delete what was packed of the same weights and not used for weeks, as after an upgrade."""
     weights, oldest_s = entry.name.split("-")[0], time.time() - _KEPT_UNUSED_S
     for record in entry.parent.glob(f"{weights}-*/{_RECORD}"):
         if record.stat().st_mtime < oldest_s and record.parent != entry:
@@ -120,7 +119,7 @@ def _is_whole(entry: Path) -> bool:
     except (OSError, ValueError):
         is_whole = False
     if not is_whole:
-        _LOGGER.warning("the packed graph in %s is damaged and will be built anew", entry)
+        _LOGGER.warning("the packed weights in %s are damaged and will be built anew", entry)
     return is_whole
 
 

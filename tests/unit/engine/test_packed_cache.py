@@ -1,4 +1,4 @@
-"""The packed graph's cache: built once, atomic, rebuilt when damaged."""
+"""The packed weights' cache: built once, atomic, rebuilt when damaged."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from satsuma.engine.graph_cache import PACKED_NAME, cache_key, open_graph
+from satsuma.engine.packed_cache import cache_key, open_packed
 from satsuma.errors import DiskFullError, StoreError
 from satsuma.types import Precision
+
+PACKED_NAME = "packed"
 
 
 class Builder:
@@ -30,9 +32,9 @@ class Builder:
 def test_a_graph_is_built_once(tmp_path: Path) -> None:
     """The second start finds it."""
     build = Builder()
-    first = open_graph(tmp_path / "graphs", "key", build)
-    assert open_graph(tmp_path / "graphs", "key", build) == first
-    assert first.read_bytes() == b"graph"
+    first = open_packed(tmp_path / "graphs", "key", build)
+    assert open_packed(tmp_path / "graphs", "key", build) == first
+    assert (first / PACKED_NAME).read_bytes() == b"graph"
     assert build.num_builds == 1
 
 
@@ -40,7 +42,7 @@ def test_a_graph_is_built_once(tmp_path: Path) -> None:
 def test_a_damaged_graph_is_rebuilt(tmp_path: Path, damage: str) -> None:
     """Whatever happened to it, the next start has a whole one."""
     build = Builder()
-    weights = open_graph(tmp_path, "key", build).with_name(f"{PACKED_NAME}.weights")
+    weights = open_packed(tmp_path, "key", build) / f"{PACKED_NAME}.weights"
     content = bytearray(weights.read_bytes())
     if damage == "truncate":
         weights.write_bytes(content[:-5])
@@ -50,10 +52,10 @@ def test_a_damaged_graph_is_rebuilt(tmp_path: Path, damage: str) -> None:
     elif damage == "delete":
         weights.unlink()
     elif damage == "record":
-        (weights.parent / "graph.json").write_text("{")
+        (weights.parent / "packed.json").write_text("{")
     else:
         (weights.parent / "more").write_bytes(b"x")
-    open_graph(tmp_path, "key", build)
+    open_packed(tmp_path, "key", build)
     assert build.num_builds == 2
     assert weights.stat().st_size == 256 * 40 + 4
 
@@ -66,7 +68,7 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(DiskFullError, match="No space left"):
-        open_graph(tmp_path, "key", fail)
+        open_packed(tmp_path, "key", fail)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
@@ -77,7 +79,7 @@ def test_a_folder_that_cannot_be_written_is_not_a_full_disk(tmp_path: Path) -> N
         raise PermissionError(13, "Permission denied")
 
     with pytest.raises(StoreError, match="Permission denied") as caught:
-        open_graph(tmp_path, "key", fail)
+        open_packed(tmp_path, "key", fail)
     assert not isinstance(caught.value, DiskFullError)
 
 
@@ -85,7 +87,7 @@ def test_a_killed_build_is_cleaned_up(tmp_path: Path) -> None:
     """Its staging folder goes when the next one of its key builds; another key's stays."""
     for name in (".building-key-1", ".building-other-1"):
         (tmp_path / name).mkdir()
-    open_graph(tmp_path, "key", Builder())
+    open_packed(tmp_path, "key", Builder())
     assert not (tmp_path / ".building-key-1").exists()
     assert (tmp_path / ".building-other-1").exists()
 
@@ -94,14 +96,16 @@ def test_a_build_that_cannot_fit_is_not_begun(tmp_path: Path) -> None:
     """The message says what is needed and what is free."""
     build = Builder()
     with pytest.raises(DiskFullError, match=r"needs 1000000000 MB .* MB free"):
-        open_graph(tmp_path, "key", build, needed_bytes=10**15)
+        open_packed(tmp_path, "key", build, needed_bytes=10**15)
     assert build.num_builds == 0
 
 
 def test_two_at_once_build_once(tmp_path: Path) -> None:
     """The second waits for the first and uses its graph."""
     build = Builder()
-    threads = [threading.Thread(target=open_graph, args=(tmp_path, "key", build)) for _ in range(4)]
+    threads = [
+        threading.Thread(target=open_packed, args=(tmp_path, "key", build)) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -122,10 +126,10 @@ def test_graphs_that_nobody_uses_any_more_go(tmp_path: Path) -> None:
     """After weeks, when the same weights get a new one; others, and used ones, stay."""
     old, used, other = "w1-v1-fp32-a", "w1-v1-fp32-b", "w2-v1-fp32-c"
     for key in (old, used, other):
-        record = open_graph(tmp_path, key, Builder()).with_name("graph.json")
+        record = open_packed(tmp_path, key, Builder()) / "packed.json"
         os.utime(record, (0, 0))
-    open_graph(tmp_path, used, Builder())
-    open_graph(tmp_path, "w1-v2-fp32-d", Builder())
+    open_packed(tmp_path, used, Builder())
+    open_packed(tmp_path, "w1-v2-fp32-d", Builder())
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
         used,
         other,

@@ -1,0 +1,120 @@
+/* Attention within each item, head by head: no token sees another item's.
+ *
+ * Of (T, 3H) rows q, k, v (q already divided by the root of the head's width), to (T, H). The
+ * scores of one strip of queries at a time exist, so memory grows with an item's length, not with
+ * its square. L tokens of the item, D width of a head.
+ * Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762
+ */
+#ifndef SATSUMA_ATTENTION_H
+#define SATSUMA_ATTENTION_H
+
+#include "linear.h"
+
+/* What one head of one item needs for a while. */
+struct head {
+  int64_t length, width, padded_length, padded_width;
+  const float *query; /* the item's first row */
+  int64_t stride;     /* of query, key and value rows */
+  float *keys;        /* panels [L / columns][D][columns] */
+  float *values;      /* panels [D / columns][L][columns] */
+  float *queries;     /* one strip [D][STRIP_ROWS] */
+  float *scores;      /* (STRIP_ROWS, padded_length) */
+  float *shares;      /* one strip [L][STRIP_ROWS]: the softmax of the scores */
+  float *result;      /* (STRIP_ROWS, padded_width) */
+};
+
+static int64_t head_floats(int64_t length, int64_t width) {
+  const int64_t padded_length = round_up(length, PANEL_COLUMNS);
+  const int64_t padded_width = round_up(width, PANEL_COLUMNS);
+  return padded_length * width + length * padded_width + STRIP_ROWS * width +
+         STRIP_ROWS * padded_length + STRIP_ROWS * length + STRIP_ROWS * padded_width;
+}
+
+static struct head lay_out_head(int64_t length, int64_t width, const float *query, int64_t stride,
+                                float *scratch) {
+  struct head head = {.length = length, .width = width, .query = query, .stride = stride};
+  head.padded_length = round_up(length, PANEL_COLUMNS);
+  head.padded_width = round_up(width, PANEL_COLUMNS);
+  head.keys = scratch;
+  head.values = head.keys + head.padded_length * width;
+  head.queries = head.values + length * head.padded_width;
+  head.scores = head.queries + STRIP_ROWS * width;
+  head.shares = head.scores + STRIP_ROWS * head.padded_length;
+  head.result = head.shares + STRIP_ROWS * length;
+  return head;
+}
+
+/* Keys as panels of columns: a transposition. Columns beyond the end become 0. */
+static void pack_keys(const struct head *head, const float *key) {
+  for (int64_t first = 0; first < head->padded_length; first += PANEL_COLUMNS) {
+    float *panel = head->keys + first * head->width;
+    for (int64_t column = 0; column < PANEL_COLUMNS; column++) {
+      const float *row = key + (first + column) * head->stride;
+      const int is_token = first + column < head->length;
+      for (int64_t d = 0; d < head->width; d++)
+        panel[d * PANEL_COLUMNS + column] = is_token ? row[d] : 0.0f;
+    }
+  }
+}
+
+static void pack_values(const struct head *head, const float *value) {
+  for (int64_t first = 0; first < head->padded_width; first += PANEL_COLUMNS) {
+    float *panel = head->values + first * head->length;
+    const int64_t columns = smaller(head->width - first, PANEL_COLUMNS);
+    for (int64_t row = 0; row < head->length; row++, panel += PANEL_COLUMNS)
+      for (int64_t d = 0; d < PANEL_COLUMNS; d++)
+        panel[d] = d < columns ? value[row * head->stride + first + d] : 0.0f;
+  }
+}
+
+/* Turn one row of scores into shares that sum to 1, written with the strip's spacing. */
+static void softmax_row(float *scores, int64_t length, int64_t padded_length, float *shares) {
+  vector peaks = splat(scores[0]);
+  for (int64_t k = length; k < padded_length; k++) scores[k] = -1e30f;
+  for (int64_t k = 0; k < padded_length; k += LANES)
+    peaks = __builtin_elementwise_max(peaks, load(scores + k));
+  float peak = peaks[0];
+  for (int lane = 1; lane < LANES; lane++) peak = peaks[lane] > peak ? peaks[lane] : peak;
+  vector totals = splat(0.0f);
+  for (int64_t k = 0; k < padded_length; k += LANES) {
+    vector power = exponential(load(scores + k) - peak);
+    store(scores + k, power);
+    totals += power;
+  }
+  const float factor = 1.0f / sum_lanes(totals);
+  for (int64_t k = 0; k < length; k++) shares[k * STRIP_ROWS] = scores[k] * factor;
+}
+
+static void attend_strip(const struct head *head, int64_t first, float *output, int64_t stride) {
+  const struct finish plain = {0};
+  const int64_t rows = smaller(head->length - first, STRIP_ROWS);
+  pack_strips(head->query + first * head->stride, head->stride, rows, head->width, head->queries);
+  for (int64_t k = 0; k < head->padded_length; k += PANEL_COLUMNS)
+    tiles[rows](head->queries, head->keys + k * head->width, head->width, head->scores + k,
+                head->padded_length, &plain);
+  for (int64_t row = 0; row < rows; row++)
+    softmax_row(head->scores + row * head->padded_length, head->length, head->padded_length,
+                head->shares + row);
+  for (int64_t d = 0; d < head->padded_width; d += PANEL_COLUMNS)
+    tiles[rows](head->shares, head->values + d * head->length, head->length, head->result + d,
+                head->padded_width, &plain);
+  for (int64_t row = 0; row < rows; row++)
+    memcpy(output + (first + row) * stride, head->result + row * head->padded_width,
+           head->width * sizeof(float));
+}
+
+static void attend(const struct step *step, const struct batch *batch, int64_t item,
+                   int64_t number, char *scratch) {
+  const int64_t start = batch->starts[item], length = batch->starts[item + 1] - start;
+  const int64_t hidden = step->in_width, width = hidden / step->num_heads;
+  const int64_t stride = batch->strides[step->input], out_stride = batch->strides[step->output];
+  const float *query = batch->buffers[step->input] + start * stride + number * width;
+  struct head head = lay_out_head(length, width, query, stride, (float *)scratch);
+  pack_keys(&head, query + hidden);
+  pack_values(&head, query + 2 * hidden);
+  float *output = batch->buffers[step->output] + start * out_stride + number * width;
+  for (int64_t first = 0; first < length; first += STRIP_ROWS)
+    attend_strip(&head, first, output, out_stride);
+}
+
+#endif

@@ -1,0 +1,135 @@
+"""An Encoder over a program and one processor's kernels."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from ctypes import byref, c_int64, c_void_p
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from satsuma.engine.native.library import BatchStruct, Kernels, StepStruct, load_library
+from satsuma.engine.native.packing import round_up
+from satsuma.engine.native.program import WEIGHTS_NAME, Buffer, Program
+from satsuma.engine.protocol import Microbatch, Width
+from satsuma.errors import EngineError
+from satsuma.types import ByteArray, FloatArray
+
+_ALIGNMENT_FLOATS = 16
+_POINTERS = ("weight", "bias", "scale", "column_sum")
+_KEPT_WORKSPACE_BYTES = 64 * 2**20  # a workspace beyond it, as after one long text, is let go
+
+
+@cache
+def _workers(num_helpers: int) -> c_void_p | None:
+    """Start helper threads for lone runs, once for all models; None if there are none."""
+    return load_library().start_workers(num_helpers) if num_helpers else None
+
+
+class NativeEncoder:
+    """An encoder on the C kernels. Thread-safe."""
+
+    def __init__(self, folder: Path, *, threads: int, kernels: Kernels) -> None:
+        """Map a program.
+
+        Args:
+            folder: what `write_program` filled.
+            threads: cores of a run at full width.
+            kernels: those that the program was written for.
+
+        Raises:
+            EngineError: if the library or the program cannot be loaded.
+        """
+        self._program = Program.read(folder)
+        self._library, self._kernels = load_library(), kernels.struct
+        self._weights = _map(folder / WEIGHTS_NAME)
+        self._steps = _bind(self._program, self._weights)
+        self._num_workers = threads
+        self._helpers = _workers(threads - 1)
+        self._strides = [round_up(w, self._kernels.panel_columns) for w in self._program.widths]
+        self._strides[Buffer.OUTPUT] = self._program.widths[Buffer.OUTPUT]
+        self._stride_array = (c_int64 * len(Buffer))(*self._strides)
+        self._idle_workspaces: list[ByteArray] = []
+        self.hidden_size = self._program.widths[Buffer.OUTPUT]
+        self.memory_bytes = self._weights.nbytes
+
+    def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
+        """Run the model; see `engine.protocol.Encoder`."""
+        self._check(microbatch)
+        is_wide = width is Width.ALL_CORES and self._helpers is not None
+        output = np.empty((len(microbatch.token_ids), self.hidden_size), np.float32)  # (T, H)
+        self._run(microbatch, output, self._num_workers if is_wide else 1)
+        return output
+
+    def close(self) -> None:
+        """Unmap the weights."""
+        self._idle_workspaces.clear()
+        del self._weights
+
+    def _check(self, microbatch: Microbatch) -> None:
+        """Refuse what would read beyond a table; C checks nothing."""
+        ids, longest = microbatch.token_ids, int(microbatch.lengths.max())
+        if int(ids.min()) < 0 or int(ids.max()) >= self._program.vocab_size:
+            raise EngineError(f"A token id is beyond the vocabulary of {self._program.vocab_size}.")
+        if longest > self._program.max_positions:
+            raise EngineError(f"{longest} tokens, and {self._program.max_positions} positions.")
+
+    def _run(self, microbatch: Microbatch, output: FloatArray, num_workers: int) -> None:
+        lengths = microbatch.lengths  # (B,)
+        num_tokens = len(microbatch.token_ids)
+        token_ids = np.ascontiguousarray(microbatch.token_ids, dtype=np.int64)  # (T,)
+        starts = np.zeros(len(lengths) + 1, np.int64)  # (B + 1,)
+        np.cumsum(lengths, out=starts[1:])
+        scratch_bytes = self._kernels.scratch_bytes(
+            self._steps, len(self._steps), int(lengths.max()), num_tokens
+        )
+        rows = [num_tokens * stride for stride in self._strides[: Buffer.OUTPUT]]
+        places = np.cumsum([0, *(round_up(one, _ALIGNMENT_FLOATS) * 4 for one in rows)]).tolist()
+        workspace = self._take_workspace(places[-1] + num_workers * scratch_bytes)
+        base = workspace.ctypes.data
+        buffers = (c_void_p * len(Buffer))(*(base + p for p in places[:-1]), output.ctypes.data)
+        batch = BatchStruct(
+            num_tokens,
+            len(lengths),
+            token_ids.ctypes.data,
+            starts.ctypes.data,
+            ctypes.addressof(buffers),
+            ctypes.addressof(self._stride_array),
+            base + places[-1],
+            scratch_bytes,
+        )
+        helpers = self._helpers if num_workers > 1 else None
+        self._library.run_program(
+            helpers, byref(self._kernels), self._steps, len(self._steps), byref(batch)
+        )
+        self._give_back(workspace)
+
+    def _take_workspace(self, size_bytes: int) -> ByteArray:
+        """Return at least so many bytes; what an earlier run used, if it is large enough."""
+        try:
+            workspace = self._idle_workspaces.pop()
+        except IndexError:
+            workspace = np.empty(0, np.uint8)
+        return workspace if workspace.nbytes >= size_bytes else np.empty(size_bytes, np.uint8)
+
+    def _give_back(self, workspace: ByteArray) -> None:
+        if workspace.nbytes <= _KEPT_WORKSPACE_BYTES:
+            self._idle_workspaces.append(workspace)
+
+
+def _map(path: Path) -> ByteArray:
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def _bind(program: Program, weights: ByteArray) -> ctypes.Array[StepStruct]:
+    """Turn places in the file into addresses."""
+    base = weights.ctypes.data
+    steps = (StepStruct * len(program.steps))()
+    for struct, step in zip(steps, program.steps, strict=True):
+        for name, value in asdict(step).items():
+            setattr(struct, name, base + value if name in _POINTERS else value)
+    return steps

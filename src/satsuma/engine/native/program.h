@@ -1,0 +1,59 @@
+/* The engine's vocabulary: a program is a list of steps over a packed microbatch.
+ *
+ * Python writes the program (program.py) and owns all memory; C allocates nothing but its threads.
+ * T tokens, B items, H hidden size, F intermediate size. Every buffer is (T, stride) float32 with
+ * rows one after another; strides are whole panels, so that no kernel needs an edge case in columns.
+ */
+#ifndef SATSUMA_PROGRAM_H
+#define SATSUMA_PROGRAM_H
+
+#include <stdint.h>
+
+enum operation { EMBED, NORM, LINEAR, LINEAR_INT8, ATTENTION };
+enum activation { IDENTITY, GELU, RELU };
+
+/* One step. Which members mean something depends on the operation. */
+struct step {
+  int32_t operation;
+  int32_t activation;  /* LINEAR: applied after the bias */
+  int32_t input;       /* buffer numbers */
+  int32_t output;
+  int32_t residual;    /* LINEAR: added last; -1 for none */
+  int32_t in_width;    /* LINEAR: K. NORM, EMBED: H. ATTENTION: H */
+  int32_t out_width;   /* LINEAR: N */
+  int32_t num_heads;   /* ATTENTION */
+  float epsilon;       /* NORM */
+  int32_t num_rows;    /* EMBED: rows of the word table */
+  const void *weight;  /* LINEAR: panels. NORM: gain (H). EMBED: word table (V, H) */
+  const float *bias;   /* LINEAR: (N rounded up). NORM: (H). EMBED: position table (P, H) */
+  const float *scale;        /* LINEAR_INT8: of each output column */
+  const float *column_sum;   /* LINEAR_INT8: of each output column's weights, scaled */
+};
+
+/* What a program runs on. */
+struct batch {
+  int64_t num_tokens; /* T */
+  int64_t num_items;  /* B */
+  const int64_t *token_ids; /* (T) */
+  const int64_t *starts;    /* (B + 1): where each item begins; the last entry is T */
+  float *const *buffers;    /* by number */
+  const int64_t *strides;   /* of each buffer's rows, in floats */
+  char *scratch;            /* of the first worker; the others' follow */
+  int64_t scratch_bytes;    /* of one worker; see `kernels.scratch_bytes` */
+};
+
+/* One instruction set's kernels. */
+struct kernels {
+  const char *name;
+  int32_t panel_columns; /* columns of a weight panel */
+  int32_t strip_rows;    /* rows of an activation strip */
+  int32_t pair_limit;     /* largest sum of two neighbouring int8 weights of one sign */
+  int64_t (*scratch_bytes)(const struct step *steps, int64_t num_steps, int64_t longest,
+                           int64_t num_tokens);
+  /* How many tasks a step has when `num_workers` share it, and doing one of them. */
+  int64_t (*count_tasks)(const struct step *, const struct batch *, int64_t num_workers);
+  void (*do_task)(const struct step *, const struct batch *, int64_t num_workers, int64_t task,
+                  char *scratch);
+};
+
+#endif

@@ -1,0 +1,110 @@
+/* The innermost loop of a float product: a strip of rows times a panel of columns, in registers.
+ *
+ * A strip is [K][STRIP_ROWS], a panel [K][PANEL_COLUMNS]. One pass of the loop loads
+ * PANEL_VECTORS vectors and does STRIP_ROWS * PANEL_VECTORS multiply-adds, enough independent ones
+ * to hide their latency. Source of the scheme: Goto and van de Geijn 2008,
+ * https://doi.org/10.1145/1356052.1356053
+ */
+#ifndef SATSUMA_TILE_H
+#define SATSUMA_TILE_H
+
+#include "program.h"
+#include "vector.h"
+
+/* Rows of a panel to ask for in advance: a short text reads its weights from memory, and the
+ * processor's own prefetching stops at the end of each page. */
+#define AHEAD 16
+
+/* What becomes of a tile's sums. */
+struct finish {
+  const float *bias;     /* of the panel's columns; NULL before the last part of the sum */
+  const float *residual; /* at the tile's corner; NULL for none */
+  int64_t residual_stride;
+  int activation;
+  int is_later_part; /* add to what an earlier part of the sum left in the output */
+};
+
+INLINE vector activate(vector value, int activation) {
+  if (activation == GELU) return gelu(value);
+  if (activation == RELU) return at_least(value, 0.0f);
+  return value;
+}
+
+/* Bias, activation and residual, once the sums of a tile are whole. */
+INLINE void finish_rows(int rows, float *restrict output, int64_t stride, struct finish finish,
+                        int activation) {
+  for (int row = 0; row < rows; row++, output += stride) {
+    UNROLL for (int column = 0; column < PANEL_COLUMNS; column += LANES)
+      store(output + column,
+            activate(load(output + column) + load(finish.bias + column), activation));
+    if (!finish.residual) continue;
+    UNROLL for (int column = 0; column < PANEL_COLUMNS; column += LANES)
+      store(output + column, load(output + column) + load(finish.residual + column));
+    finish.residual += finish.residual_stride;
+  }
+}
+
+static __attribute__((noinline)) void finish_tile(int rows, float *restrict output, int64_t stride,
+                                                  const struct finish *finish) {
+  switch (finish->activation) {
+    case GELU: finish_rows(rows, output, stride, *finish, GELU); break;
+    case RELU: finish_rows(rows, output, stride, *finish, RELU); break;
+    default: finish_rows(rows, output, stride, *finish, IDENTITY);
+  }
+}
+
+INLINE void multiply_tile(int rows, const float *restrict strip, const float *restrict panel,
+                          int64_t depth, float *restrict output, int64_t stride,
+                          const struct finish *finish) {
+  vector sums[STRIP_ROWS][PANEL_VECTORS];
+  UNROLL for (int row = 0; row < rows; row++) {
+    UNROLL for (int column = 0; column < PANEL_VECTORS; column++) sums[row][column] = (vector){};
+    __builtin_prefetch(output + row * stride, 1);
+    if (finish->residual) __builtin_prefetch(finish->residual + row * finish->residual_stride);
+  }
+  for (int64_t k = 0; k < depth; k++) {
+    vector columns[PANEL_VECTORS];
+    __builtin_prefetch(panel + AHEAD * PANEL_COLUMNS);
+    UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
+      columns[column] = load(panel + column * LANES);
+    UNROLL for (int row = 0; row < rows; row++)
+      UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
+        sums[row][column] += strip[row] * columns[column];
+    strip += STRIP_ROWS;
+    panel += PANEL_COLUMNS;
+  }
+  UNROLL for (int row = 0; row < rows; row++)
+    UNROLL for (int column = 0; column < PANEL_VECTORS; column++) {
+      float *place = output + row * stride + column * LANES;
+      store(place, finish->is_later_part ? load(place) + sums[row][column] : sums[row][column]);
+    }
+  if (finish->bias) finish_tile(rows, output, stride, finish);
+}
+
+/* One function for each number of rows, so that the compiler keeps the sums in registers. */
+typedef void tile_function(const float *, const float *, int64_t, float *, int64_t,
+                           const struct finish *);
+#define TILE(rows)                                                                             \
+  static __attribute__((noinline)) void multiply_tile_##rows(                                  \
+      const float *strip, const float *panel, int64_t depth, float *output, int64_t stride,    \
+      const struct finish *finish) {                                                           \
+    multiply_tile(rows, strip, panel, depth, output, stride, finish);                          \
+  }
+FOR_EACH_HEIGHT(TILE)
+
+#define TILE_NAME(rows) multiply_tile_##rows,
+static tile_function *const tiles[] = {0, FOR_EACH_HEIGHT(TILE_NAME)};
+
+/* Lay `rows` x `depth` values out as strips; rows beyond the end are left as they are. */
+static void pack_strips(const float *restrict from, int64_t stride, int64_t rows, int64_t depth,
+                        float *restrict strips) {
+  int64_t first = 0;
+  for (; first + STRIP_ROWS <= rows; first += STRIP_ROWS) {
+    const float *source = from + first * stride;
+    for (int64_t k = 0; k < depth; k++, strips += STRIP_ROWS)
+      UNROLL for (int row = 0; row < STRIP_ROWS; row++) strips[row] = source[row * stride + k];
+  }
+  for (int64_t k = 0; k < depth && first<rows; k++, strips += STRIP_ROWS)
+    for (int64_t row = first; row < rows; row++) strips[row - first] = from[row * stride + k];
+}
+#endif
