@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from satsuma.cli.quantize import quantize
 from satsuma.errors import ConfigurationError
 from satsuma.settings import load_settings
 from satsuma.store.fetch import PulledModel, PullOptions, pull
@@ -152,6 +153,9 @@ def remove_model(id_: str, is_sure: bool, models_dir: Path | None) -> None:
         _confirm(status)
     folder = store.remove(id_)
     click.echo(f"removed {status.manifest.id} from {folder}")
+
+
+models.add_command(quantize)
 
 
 def _store(models_dir: Path | None) -> ModelStore:

@@ -18,7 +18,7 @@ from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
 from satsuma.types import ByteArray, FloatArray
 
-_ALIGNMENT_FLOATS = 16
+_CACHE_LINE_FLOATS = 16
 _POINTERS = ("weight", "bias", "scale", "column_sum")
 _KEPT_WORKSPACE_BYTES = 64 * 2**20  # a workspace beyond it, as after one long text, is let go
 
@@ -49,7 +49,8 @@ class NativeEncoder:
         self._steps = _bind(self._program, self._weights)
         self._num_workers = threads
         self._helpers = _workers(threads - 1)
-        self._strides = [round_up(w, self._kernels.panel_columns) for w in self._program.widths]
+        columns = self._kernels.panel_columns
+        self._strides = [spread(round_up(w, columns)) for w in self._program.widths]
         self._strides[Buffer.OUTPUT] = self._program.widths[Buffer.OUTPUT]
         self._stride_array = (c_int64 * len(Buffer))(*self._strides)
         self._idle_workspaces: list[ByteArray] = []
@@ -87,7 +88,7 @@ class NativeEncoder:
             self._steps, len(self._steps), int(lengths.max()), num_tokens
         )
         rows = [num_tokens * stride for stride in self._strides[: Buffer.OUTPUT]]
-        places = np.cumsum([0, *(round_up(one, _ALIGNMENT_FLOATS) * 4 for one in rows)]).tolist()
+        places = np.cumsum([0, *(round_up(one, _CACHE_LINE_FLOATS) * 4 for one in rows)]).tolist()
         workspace = self._take_workspace(places[-1] + num_workers * scratch_bytes)
         base = workspace.ctypes.data
         buffers = (c_void_p * len(Buffer))(*(base + p for p in places[:-1]), output.ctypes.data)
@@ -118,6 +119,15 @@ class NativeEncoder:
     def _give_back(self, workspace: ByteArray) -> None:
         if workspace.nbytes <= _KEPT_WORKSPACE_BYTES:
             self._idle_workspaces.append(workspace)
+
+
+def spread(stride: int) -> int:
+    """Make a row an odd number of cache lines long.
+
+    Rows of 12,288 bytes would share 16 of the second-level cache's 1,024 sets, and evict each other.
+    """
+    lines = -(-stride // _CACHE_LINE_FLOATS)
+    return (lines | 1) * _CACHE_LINE_FLOATS
 
 
 def _map(path: Path) -> ByteArray:

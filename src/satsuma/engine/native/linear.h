@@ -70,6 +70,8 @@ static void int8_block(const struct step *step, const struct batch *batch, struc
       float *output = batch->buffers[step->output] + (part.first_row + row) * stride + column;
       finish.residual =
           residual ? residual + (part.first_row + row) * finish.residual_stride + column : 0;
+      for (int64_t i = 0; residual && i < rows; i++)
+        __builtin_prefetch(finish.residual + i * finish.residual_stride);
       tiles_int8[rows]((const int32_t *)(strips + row * width),
                        (const int32_t *)((const int8_t *)step->weight + column * width),
                        width / GROUP, output, stride, scales + row, step->scale + column,
