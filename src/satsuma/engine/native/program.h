@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+/* What Python sees; everything else is compiled hidden. */
+#define EXPORT __attribute__((visibility("default")))
+
 enum operation { EMBED, NORM, LINEAR, LINEAR_INT8, ATTENTION };
 enum activation { IDENTITY, GELU, RELU };
 
@@ -55,5 +58,9 @@ struct kernels {
   void (*do_task)(const struct step *, const struct batch *, int64_t num_workers, int64_t task,
                   char *scratch);
 };
+
+/* The kernels that this processor runs, fastest first; the last are plain C. Fills at most `room`
+ * places and returns how many. */
+EXPORT int64_t list_kernels(const struct kernels **list, int64_t room);
 
 #endif

@@ -24,6 +24,13 @@ INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) 
   return (vector_int)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32(activations),
                                          (__m512i)weights);
 }
+#elif defined(__AVXVNNI__)
+#include <immintrin.h>
+#define PAIR_LIMIT 254 /* none beyond that of int8 */
+INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) {
+  return (vector_int)_mm256_dpbusd_avx_epi32((__m256i)sums, _mm256_set1_epi32(activations),
+                                             (__m256i)weights);
+}
 #elif defined(__AVX512BW__)
 #include <immintrin.h>
 #define PAIR_LIMIT 127 /* two products are added in 16 bits: 255 * (127 + 1 of rounding) < 2^15 */
@@ -83,9 +90,10 @@ INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
   UNROLL for (int row = 0; row < rows; row++)
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) {
       vector scaled = __builtin_convertvector(sums[row][column], vector) * row_scales[row].scale;
+      vector offset = row_scales[row].low * load(column_sums + column * LANES);
+      /* Said in full: left to itself, the compiler may fuse the other product in another height. */
       store(output + row * stride + column * LANES,
-            scaled * load(column_scales + column * LANES) +
-                row_scales[row].low * load(column_sums + column * LANES));
+            __builtin_elementwise_fma(scaled, load(column_scales + column * LANES), offset));
     }
 }
 
