@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from satsuma.engine.load import LoadedModel, count_threads, load_model
+from satsuma.engine.load import LoadedModel, count_lanes, load_model
 from satsuma.engine.machine import total_memory_bytes
 from satsuma.errors import ModelNotInstalledError
 from satsuma.residency import Residency
@@ -33,7 +33,7 @@ def assemble(
     models = store or ModelStore(settings.models_dir)
     limits = Limits(settings.deadline_s, settings.max_waiting_tokens)
     scheduler = Scheduler(
-        num_lanes=count_threads(settings), token_budget=settings.token_budget, limits=limits
+        num_lanes=count_lanes(settings), token_budget=settings.token_budget, limits=limits
     )
 
     def resolve(model_id: str) -> ModelFiles:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
@@ -38,6 +39,7 @@ _CHARACTERS_PER_TOKEN = 4  # of ordinary English
 # Up to here tokenising takes less time than handing it to another thread and back.
 _INLINE_CHARACTERS = 2_000
 _TOKENISER_THREADS = 2
+_NUM_KNOWN_NAMES = 256
 _STUCK_DEADLINES = 2.0  # a microbatch that takes this many deadlines will not end
 
 
@@ -71,6 +73,7 @@ class EmbeddingService:
             list_models: looks on the disk for what is here; blocks, so it is called in a thread.
         """
         self._catalog = catalog
+        self._find_manifest = lru_cache(_NUM_KNOWN_NAMES)(self._look_up)
         self._residency = residency
         self._scheduler = scheduler
         self._deadline_s = deadline_s
@@ -84,13 +87,7 @@ class EmbeddingService:
         Raises:
             ModelNotFoundError: if the name has no known form, or Cloudflare's catalog lacks it.
         """
-        known = self._catalog.find(model)
-        if known is not None:
-            return known
-        model_id = self._catalog.canonical_id(model)
-        if model_id.startswith("@cf/"):
-            raise ModelNotFoundError(f"There is no model {model_id} in the catalog.")
-        return ModelManifest(id=model_id, repository="", revision="", files=())
+        return self._find_manifest(model)
 
     async def models(self) -> tuple[ModelStatus, ...]:
         """List the catalog's models, then the others that are here, and where each stands.
@@ -158,13 +155,21 @@ class EmbeddingService:
             return False
         return has_ended
 
+    def _look_up(self, model: str) -> ModelManifest:
+        known = self._catalog.find(model)
+        if known is not None:
+            return known
+        model_id = self._catalog.canonical_id(model)
+        if model_id.startswith("@cf/"):
+            raise ModelNotFoundError(f"There is no model {model_id} in the catalog.")
+        return ModelManifest(id=model_id, repository="", revision="", files=())
+
     async def _embed(self, request: EmbedRequest) -> EmbedResult:
         manifest = self.manifest(request.model)
         async with self._residency.use(manifest.id) as model:
             check_dimensions(request.dimensions, model.encoder.hidden_size, manifest)
             started_at_s = time.perf_counter()
-            with self._scheduler.reserve(model.encoder, _guess_tokens(model, request.texts)):
-                tokens = await self._tokenize(model, request.texts)
+            tokens = await self._tokenize(model, request.texts)
             tokenise_s = time.perf_counter() - started_at_s
             pooling = request.pooling or model.pooling
             future = self._scheduler.submit(model.encoder, [one.ids for one in tokens], pooling)
@@ -179,7 +184,8 @@ class EmbeddingService:
         if sum(map(len, texts)) <= _INLINE_CHARACTERS:
             return model.tokenizer.tokenize(texts)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._tokenisers, model.tokenizer.tokenize, texts)
+        with self._scheduler.reserve(model.encoder, _guess_tokens(model, texts)):
+            return await loop.run_in_executor(self._tokenisers, model.tokenizer.tokenize, texts)
 
 
 def check_dimensions(wanted: int | None, hidden_size: int, manifest: ModelManifest) -> None:

@@ -43,5 +43,5 @@ class RunRoute:
 
 def _check_query(request: Request) -> None:
     """Refuse what the query asks for and this version cannot do."""
-    if wants_queue(request.query_params.get("queueRequest")):
+    if request.scope["query_string"] and wants_queue(request.query_params.get("queueRequest")):
         raise InvalidInputError(QUEUE_UNAVAILABLE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
@@ -27,6 +27,7 @@ from satsuma.types import EmbedRequest, EmbedResult
 
 _T = TypeVar("_T")
 
+_LISTEN_AFTER_S: Final = 0.05
 _UNENCODED: Final = frozenset({"", "identity"})
 
 
@@ -69,9 +70,21 @@ class Inference:
     async def _read_body(self, request: Request) -> bytes:
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await request.body()
+                return await _receive_body(request.receive)
         except TimeoutError as error:
             raise DeadlineExceededError("the body did not come in time") from error
+
+
+async def _receive_body(receive: Receive) -> bytes:
+    """Put a body together; most come whole."""
+    chunks = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 @contextmanager
@@ -86,19 +99,57 @@ def _in_known_words(model: str) -> Iterator[None]:
 
 async def _unless_gone(work: Coroutine[Any, Any, _T], receive: Receive) -> _T:
     """Await the work, or drop it once the client has hung up: nobody would read the answer."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        if working.cancelled():
-            raise ShuttingDownError("The request was dropped, for the server is stopping.")
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+    with _Watch(receive) as watch:
+        try:
+            return await work
+        except asyncio.CancelledError as error:
+            if watch.has_gone:
+                raise ClientDisconnect from error
+            if watch.task.cancelling():
+                raise
+            message = "The request was dropped, for the server is stopping."
+            raise ShuttingDownError(message) from error
+
+
+class _Watch:
+    """Cancels the current task when the client hangs up.
+
+    Listening takes a task of its own, so it begins only when the work takes long enough to be worth
+    dropping.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - ASGI applications run in tasks
+        self.task: asyncio.Task[Any] = task
+        self.has_gone = False
+        self._is_over = False
+        self._receive = receive
+        self._listening: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        loop = self.task.get_loop()
+        self._timer = loop.call_later(_LISTEN_AFTER_S, self._listen)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._timer.cancel()
+        if self._listening is not None:
+            self._listening.cancel()
+        if self.has_gone:
+            self.task.uncancel()
+
+    def _listen(self) -> None:
+        self._listening = asyncio.ensure_future(_disconnected(self._receive))
+        self._listening.add_done_callback(self._leave)
+
+    def _leave(self, listening: asyncio.Task[None]) -> None:
+        if not listening.cancelled():
+            listening.exception()  # a body that went wrong is as good as gone
+        if not listening.cancelled() and not self._is_over:
+            self.has_gone = True
+            self.task.cancel()
 
 
 async def _disconnected(receive: Receive) -> None:

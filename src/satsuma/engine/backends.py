@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from satsuma.engine.architectures import EncoderConfig, EncoderRoles
-from satsuma.engine.machine import detect_cores
+from satsuma.engine.machine import cores_per_cache, detect_cores
 from satsuma.engine.native import backend as native
 from satsuma.engine.native.library import load_library
-from satsuma.engine.protocol import Encoder
+from satsuma.engine.native.verify import best_kernels
+from satsuma.engine.protocol import Encoder, Width
 from satsuma.errors import EngineError
 from satsuma.settings import Settings
 from satsuma.types import Engine, FloatArray, Precision
@@ -73,16 +74,42 @@ def chosen_engine(settings: Settings) -> Engine:
     return Engine.NATIVE
 
 
+def describe_engine(settings: Settings) -> tuple[Engine, str]:
+    """Say what would run a model, and with which kernels."""
+    engine = chosen_engine(settings)
+    if engine is Engine.NATIVE:
+        return engine, f"native, with {best_kernels().target.name} kernels"
+    return engine, "ONNX Runtime"
+
+
 def count_threads(settings: Settings) -> int:
     """Cores to use: the setting, or what the machine grants."""
     return settings.threads or detect_cores().usable
 
 
+def count_lanes(settings: Settings) -> int:
+    """Microbatches that run at once: the setting, or one a core, and never more than cores."""
+    threads = count_threads(settings)
+    return min(settings.lanes or threads, threads)
+
+
+def share_cores(settings: Settings) -> dict[Width, int]:
+    """Say how many cores a run of each width has.
+
+    A lone query's run stays within one last-level cache, since its steps last microseconds.
+    """
+    threads = count_threads(settings)
+    near = cores_per_cache() or threads
+    lane = threads // count_lanes(settings)
+    return {Width.ONE_LANE: lane, Width.ALL_CORES: max(lane, min(threads, near))}
+
+
 def _native(settings: Settings) -> Backend:
+    shares, num_lanes = share_cores(settings), count_lanes(settings)
     return Backend(
         cache_parts=native.cache_parts,
         write=partial(native.write_packed, precision=settings.precision),
-        open=partial(native.open_packed, threads=count_threads(settings)),
+        open=partial(native.open_packed, shares=shares, num_lanes=num_lanes),
     )
 
 
@@ -95,7 +122,7 @@ def _onnx(settings: Settings, config: EncoderConfig, weights_bytes: int) -> Back
         open=partial(
             onnx.OnnxEncoder,
             hidden_size=config.hidden_size,
-            threads=count_threads(settings),
+            shares=share_cores(settings),
             memory_bytes=weights_bytes,
         ),
     )

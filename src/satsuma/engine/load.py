@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from satsuma.engine.architectures import EncoderConfig, find_roles, parse_config
-from satsuma.engine.backends import Backend, choose_backend, count_threads
+from satsuma.engine.backends import (
+    Backend,
+    choose_backend,
+    count_lanes,
+    count_threads,
+    describe_engine,
+)
 from satsuma.engine.fake import FakeEncoder
 from satsuma.engine.packed_cache import cache_key, open_packed
 from satsuma.engine.pooling import pool
@@ -27,7 +33,14 @@ from satsuma.types import FloatArray, Pooling
 _BUILD_COPIES = 3  # the source graph's weights, and the packed file's, unpacked and packed
 _WARM_UP_TEXT = "the quick brown fox jumps over the lazy dog " * 14  # 128 tokens
 
-__all__ = ["FakeEncoder", "LoadedModel", "count_threads", "load_model"]
+__all__ = [
+    "FakeEncoder",
+    "LoadedModel",
+    "count_lanes",
+    "count_threads",
+    "describe_engine",
+    "load_model",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class LoadedModel:
             Tokens, and the seconds that they took.
         """
         ids = self.tokenizer.tokenize([_WARM_UP_TEXT])[0].ids  # (T,)
-        self.encoder.encode(Microbatch.pack([ids]), Width.ONE_CORE)
+        self.encoder.encode(Microbatch.pack([ids]), Width.ONE_LANE)
         started_at_s = time.perf_counter()
         self.encoder.encode(Microbatch.pack([ids]), Width.ALL_CORES)
         return len(ids), time.perf_counter() - started_at_s

@@ -1,13 +1,15 @@
 """The ONNX Runtime adapter: an Encoder over a packed graph.
 
 Two sessions serve one model: a wide one with all cores for a lone short query, and a narrow one
-with one core that several threads call at once for bulk work. Both map the same packed weights
-from disk, so that the machine holds them once (docs/decisions/0004-two-sessions-one-copy.md).
+with a lane's share of them that several threads call at once for bulk work. Both map the same
+packed weights from disk, so that the machine holds them once
+(docs/decisions/0004-two-sessions-one-copy.md).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +78,15 @@ def weights_path(packed: Path) -> Path:
 class OnnxEncoder:
     """An encoder on ONNX Runtime's CPU provider. Thread-safe."""
 
-    def __init__(self, folder: Path, *, hidden_size: int, threads: int, memory_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, *, hidden_size: int, shares: Mapping[Width, int], memory_bytes: int
+    ) -> None:
         """Map a packed graph.
 
         Args:
             folder: what `write_packed` filled.
             hidden_size: H.
-            threads: cores of the wide session.
+            shares: cores of a run, by its width.
             memory_bytes: what the packed weights take; the file also holds them unpacked, unread.
 
         Raises:
@@ -91,9 +95,8 @@ class OnnxEncoder:
         packed = folder / _PACKED_NAME
         self.hidden_size = hidden_size
         self.memory_bytes = memory_bytes
-        narrow = _session(packed, _packed_options(threads=1))
-        wide = narrow if threads == 1 else _session(packed, _packed_options(threads=threads))
-        self._sessions = {Width.ONE_CORE: narrow, Width.ALL_CORES: wide}
+        sessions = {n: _session(packed, _packed_options(threads=n)) for n in set(shares.values())}
+        self._sessions = {width: sessions[threads] for width, threads in shares.items()}
 
     def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
         """Run the model; see `engine.protocol.Encoder`."""

@@ -22,7 +22,7 @@ class Width(StrEnum):
     A lone short query is fastest over all cores; bulk work is fastest with one microbatch a core.
     """
 
-    ONE_CORE = "one_core"
+    ONE_LANE = "one_lane"
     ALL_CORES = "all_cores"
 
 

@@ -74,6 +74,24 @@ class Limits:
     max_waiting_tokens: int
 
 
+def fits_behind_all(
+    waiting: tuple[int, float], limits: Limits, *, new_tokens: int, new_s: float
+) -> bool:
+    """Tell whether a request is done in time even after all that waits: `admit` lets it in then.
+
+    The common case, decided without a look at each request.
+
+    Args:
+        waiting: tokens admitted and not done, and how long the engine needs for them.
+        limits: how much may wait.
+        new_tokens: the request's tokens.
+        new_s: how long the engine needs for them.
+    """
+    num_tokens, engine_s = waiting
+    has_room = num_tokens + new_tokens <= (limits.max_waiting_tokens or math.inf)
+    return has_room and engine_s + new_s <= limits.deadline_s
+
+
 def admit(room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float) -> None:
     """Let a request in, or say when to come again.
 

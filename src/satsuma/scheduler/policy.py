@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from enum import Enum, auto
 
 # What an encoder is taken to do before its rate was ever measured.
 UNMEASURED_TOKENS_PER_S = 1024.0
@@ -26,8 +27,66 @@ MIN_LANE_TOKENS = 32
 # runs at the full rate (docs/log.md).
 MIN_SHARE_TOKENS = 128
 
+# A request of at most so many tokens is a query: somebody waits for it. So much work also fits
+# beside what every core has to do without holding it up for long.
+EXPRESS_TOKENS = 64
+
 # Splitting is not worth it where one lane would get this much more than its even part.
 MAX_IMBALANCE = 1.5
+
+
+class Size(Enum):
+    """What a request is, by its tokens."""
+
+    QUERY = auto()
+    MIDDLE = auto()
+    BULK = auto()
+
+
+def size_of(request_tokens: int, token_budget: int) -> Size:
+    """Tell a query, which is answered at once, and bulk work, which fills whole microbatches."""
+    if request_tokens <= EXPRESS_TOKENS:
+        return Size.QUERY
+    return Size.BULK if request_tokens > token_budget else Size.MIDDLE
+
+
+def kept_apart_from(size: Size) -> Size | None:
+    """Tell whose items a request's never ride with; None if with all.
+
+    A microbatch is answered when all of it is done, so a query would wait for the bulk work that it
+    was filled up with.
+    """
+    return _KEPT_APART.get(size)
+
+
+_KEPT_APART = {Size.QUERY: Size.BULK, Size.BULK: Size.QUERY}
+
+
+def needs_express(holds_query: Sequence[bool], num_lanes: int, *, is_wide: bool) -> bool:
+    """Decide whether a query goes on the express lane: if all cores are held, by other work.
+
+    Where a core is free or soon will be, an extra thread would only slow down the others.
+
+    Args:
+        holds_query: of each microbatch that runs in the lanes, whether it began with a query.
+        num_lanes: cores.
+        is_wide: whether one of them has every core.
+    """
+    is_full = is_wide or len(holds_query) >= num_lanes
+    return is_full and not any(holds_query)
+
+
+def choose_express(num_tokens: Sequence[int]) -> list[int]:
+    """Take the first queries that fit into a microbatch of the express lane.
+
+    Args:
+        num_tokens: tokens of each waiting query's items, in order of rank.
+
+    Returns:
+        Indices, ascending.
+    """
+    totals = itertools.accumulate(num_tokens)
+    return [i for i, total in enumerate(totals) if total <= EXPRESS_TOKENS]
 
 
 def ranks(num_tokens: Sequence[int], virtual_s: float, rate_tokens_per_s: float) -> list[float]:
@@ -49,6 +108,8 @@ def ranks(num_tokens: Sequence[int], virtual_s: float, rate_tokens_per_s: float)
     Source: Golestani 1994, A self-clocked fair queueing scheme for broadband applications.
     """
     rate = rate_tokens_per_s or UNMEASURED_TOKENS_PER_S
+    if len(num_tokens) == 1:
+        return [virtual_s + num_tokens[0] / rate]
     by_length = sorted(range(len(num_tokens)), key=num_tokens.__getitem__)
     before = itertools.accumulate(num_tokens[index] for index in by_length)
     done_at_s = dict(zip(by_length, (virtual_s + tokens / rate for tokens in before), strict=True))
@@ -95,6 +156,15 @@ def runs_wide(num_tokens: Sequence[int], num_lanes: int, num_busy: int) -> bool:
         return num_busy == 0
     even_part = sum(num_tokens) / num_lanes
     return even_part < MIN_LANE_TOKENS or max(num_tokens) > MAX_IMBALANCE * even_part
+
+
+def tells_rate(num_tokens: int, *, is_express: bool) -> bool:
+    """Tell whether a microbatch shows how fast the engine is on work that has to wait.
+
+    A lone query reaches half of the rate, and on the express lane it has but part of a core; after
+    some of those a busy hour's work would be refused that the engine does in time.
+    """
+    return num_tokens >= MIN_SHARE_TOKENS and not is_express
 
 
 def share_budget(waiting_tokens: int, token_budget: int, num_lanes: int, num_busy: int) -> int:

@@ -16,7 +16,7 @@ from functools import total_ordering
 import numpy as np
 
 from satsuma.engine.protocol import Encoder
-from satsuma.scheduler.policy import choose_items, ranks
+from satsuma.scheduler.policy import Size, choose_express, choose_items, kept_apart_from, ranks
 from satsuma.types import FloatArray, IntArray, Pooling
 
 WINDOW_ITEMS = 128  # how many waiting items a microbatch is chosen from
@@ -47,6 +47,7 @@ class Ticket:
     vectors: FloatArray  # (B, H), filled row by row
     num_pending: int
     submitted_at_s: float
+    size: Size
     future: Future[Outcome] = field(default_factory=Future)
     queue_s: float = 0.0
     inference_s: float = 0.0
@@ -69,6 +70,11 @@ class Item:
     is_waiting: bool = False
     is_suspect: bool = False  # was in a microbatch that failed: runs alone
 
+    @property
+    def is_express(self) -> bool:
+        """Whether the express lane may take it."""
+        return self.ticket.size is Size.QUERY
+
     def __len__(self) -> int:
         """Count the tokens."""
         return len(self.token_ids)
@@ -85,8 +91,10 @@ class EncoderQueue:
         """Start empty, with no measurement."""
         self.encoder = encoder
         self.num_tokens = 0
-        self.reserved_tokens: list[int] = []  # of each request that is being tokenised
+        self._reserved_tokens: list[int] = []  # of each request that is being tokenised
+        self.num_express = 0  # items that wait and that the express lane may take
         self._items: list[Item] = []
+        self._express: list[Item] = []  # those of them, which may be far down the queue
         self._waiting: dict[Ticket, set[Item]] = {}
         self._measured_tokens = 0.0
         self._measured_s = 0.0
@@ -97,6 +105,11 @@ class EncoderQueue:
         return self._items[0].rank if self._items else float("inf")
 
     @property
+    def first_express_rank(self) -> float:
+        """Rank of the first item that the express lane may take; infinite if none waits."""
+        return next((item.rank for item in self._express if item.is_waiting), float("inf"))
+
+    @property
     def oldest_s(self) -> float:
         """When the request that has waited longest was submitted; infinite if none waits."""
         return min((ticket.submitted_at_s for ticket in self._waiting), default=float("inf"))
@@ -104,7 +117,12 @@ class EncoderQueue:
     @property
     def request_tokens(self) -> list[int]:
         """Tokens that wait of each request, those that are being tokenised included."""
-        return [*self.reserved_tokens, *(ticket.waiting_tokens for ticket in self._waiting)]
+        return [*self._reserved_tokens, *(ticket.waiting_tokens for ticket in self._waiting)]
+
+    @property
+    def admitted_tokens(self) -> int:
+        """Their sum."""
+        return self.num_tokens + sum(self._reserved_tokens)
 
     @property
     def rate_tokens_per_s(self) -> float:
@@ -116,6 +134,14 @@ class EncoderQueue:
         self._measured_tokens = self._measured_tokens * _RATE_MEMORY + num_tokens
         self._measured_s = self._measured_s * _RATE_MEMORY + engine_s
 
+    def reserve(self, num_tokens: int) -> None:
+        """Count a request that is being tokenised."""
+        self._reserved_tokens.append(num_tokens)
+
+    def release(self, num_tokens: int) -> None:
+        """Count it no more."""
+        self._reserved_tokens.remove(num_tokens)
+
     def rank(self, items: Sequence[Item], virtual_s: float) -> None:
         """Give a new request's items their places; see `policy.ranks`."""
         places = ranks([len(item) for item in items], virtual_s, self.rate_tokens_per_s)
@@ -125,9 +151,12 @@ class EncoderQueue:
     def add(self, items: Iterable[Item]) -> None:
         """Let items wait at their rank."""
         for item in items:
-            bisect.insort(self._items, item)
+            _insert(self._items, item)
             item.is_waiting = True
             self.num_tokens += len(item)
+            if item.is_express:
+                _insert(self._express, item)
+                self.num_express += 1
             item.ticket.waiting_tokens += len(item)
             self._waiting.setdefault(item.ticket, set()).add(item)
 
@@ -137,9 +166,12 @@ class EncoderQueue:
             if item.is_waiting:
                 item.is_waiting = False  # `take` meets it later, and leaves it out
                 self.num_tokens -= len(item)
+                self.num_express -= item.is_express
                 self._forget(item)
         first = next((i for i, item in enumerate(self._items) if item.is_waiting), len(self._items))
         del self._items[:first]
+        if len(self._express) > 2 * self.num_express:  # the lanes have taken most of them
+            self._express = [item for item in self._express if item.is_waiting]
 
     def sizes(self) -> list[int]:
         """Tokens of each of the first items that wait."""
@@ -161,10 +193,21 @@ class EncoderQueue:
         self.discount(taken)
         return taken
 
+    def take_express(self) -> list[Item]:
+        """Take the next microbatch of the express lane: queries, and nothing else."""
+        queries = self._express = [item for item in self._express if item.is_waiting]
+        fit = queries[:1]  # one that was in a failed microbatch runs alone
+        if not queries[0].is_suspect:
+            fit = [item for item in queries if not item.is_suspect]
+        taken = [fit[i] for i in choose_express([len(item) for item in fit])]
+        self.discount(taken)
+        return taken
+
     def take_all(self) -> list[Item]:
         """Take everything that waits."""
         items = [item for item in self._items if item.is_waiting]
         self._items = []
+        self._express = []
         self.discount(items)
         return items
 
@@ -191,18 +234,32 @@ class EncoderQueue:
         return window, len(self._items)
 
 
+def _insert(items: list[Item], item: Item) -> None:
+    """Put an item in its place, unless it is there still, as one that comes back may be."""
+    index = bisect.bisect_left(items, item)
+    if index == len(items) or items[index] is not item:
+        items.insert(index, item)
+
+
 def _choose(window: list[Item], token_budget: int) -> list[int]:
     """Choose from a window; an item that was in a failed microbatch runs alone."""
     if not window or window[0].is_suspect:
         return [0][: len(window)]
-    fit = [i for i, item in enumerate(window) if not item.is_suspect]
+    apart = kept_apart_from(window[0].ticket.size)
+    fit = [
+        i for i, item in enumerate(window) if not item.is_suspect and item.ticket.size is not apart
+    ]
     return [fit[i] for i in choose_items([len(window[i]) for i in fit], token_budget)]
 
 
 def make_ticket(
-    hidden_size: int, token_ids: list[IntArray], pooling: Pooling, now_s: float
+    hidden_size: int,
+    token_ids: list[IntArray],
+    pooling: Pooling,
+    now_s: float,
+    size: Size = Size.MIDDLE,
 ) -> tuple[Ticket, list[Item]]:
     """Turn one request's texts into items that share a ticket; the queue ranks them."""
     vectors = np.empty((len(token_ids), hidden_size), np.float32)  # (B, H)
-    ticket = Ticket(vectors, num_pending=len(token_ids), submitted_at_s=now_s)
+    ticket = Ticket(vectors, len(token_ids), now_s, size)
     return ticket, [Item(ticket, row, ids, pooling) for row, ids in enumerate(token_ids)]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from satsuma.engine.pooling import pool
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
+from satsuma.scheduler.policy import Size
 from satsuma.scheduler.queue import EncoderQueue, Item, Outcome
 from satsuma.types import FloatArray
 
@@ -28,11 +29,17 @@ class Run:
     items: list[Item]
     width: Width
     started_at_s: float
+    is_express: bool = False
+    num_tokens: int = field(init=False)  # of all items
+
+    def __post_init__(self) -> None:
+        """Count once: every admission asks."""
+        self.num_tokens = sum(map(len, self.items))
 
     @property
-    def num_tokens(self) -> int:
-        """Tokens of all items."""
-        return sum(len(item) for item in self.items)
+    def holds_query(self) -> bool:
+        """Whether it began with a query; bulk work is not among its items then."""
+        return self.items[0].ticket.size is Size.QUERY
 
     def embed(self) -> FloatArray:
         """Encode and pool: (B, H) float32 of unit length.

@@ -61,7 +61,7 @@ def test_int8_stays_close_to_a_plain_transformer(odd: ModelFiles) -> None:
     flags = {"threads": 1, "precision": "int8"}
     encoder = load_model(odd, load_settings(flags, environ={})).encoder
     items = random_items()
-    states = encoder.encode(Microbatch.pack(items), Width.ONE_CORE)
+    states = encoder.encode(Microbatch.pack(items), Width.ONE_LANE)
     expected = np.concatenate([numpy_bert(odd.folder, item) for item in items])
     norms = np.linalg.norm(states, axis=1) * np.linalg.norm(expected, axis=1)
     assert ((states * expected).sum(axis=1) / norms).min() > 0.999
@@ -74,7 +74,7 @@ def test_a_text_gives_the_same_bits_whatever_its_neighbours(
 ) -> None:
     """Alone or in any mix, at any place, on one core or several: not one bit differs."""
     (text,) = random_items(1, (17,))
-    alone = encoder.encode(Microbatch.pack([text]), Width.ONE_CORE)
+    alone = encoder.encode(Microbatch.pack([text]), Width.ONE_LANE)
     neighbours = random_items(2, tuple(lengths))
     place = min(place, len(neighbours))
     mix = Microbatch.pack([*neighbours[:place], text, *neighbours[place:]])
@@ -87,12 +87,12 @@ def test_a_text_gives_the_same_bits_whatever_its_neighbours(
 def test_runs_at_once_do_not_mix(encoder: Encoder) -> None:
     """Several threads, wide and narrow, get what one thread alone gets."""
     batches = [Microbatch.pack(random_items(seed)) for seed in range(4)]
-    expected = [encoder.encode(batch, Width.ONE_CORE) for batch in batches]
+    expected = [encoder.encode(batch, Width.ONE_LANE) for batch in batches]
     wrong: list[int] = []
 
     def run(number: int) -> None:
         for turn in range(30):
-            width = Width.ALL_CORES if (turn + number) % 2 else Width.ONE_CORE
+            width = Width.ALL_CORES if (turn + number) % 2 else Width.ONE_LANE
             if not np.array_equal(encoder.encode(batches[number], width), expected[number]):
                 wrong.append(number)
 
@@ -108,13 +108,13 @@ def test_runs_at_once_do_not_mix(encoder: Encoder) -> None:
 def test_an_id_beyond_the_vocabulary_is_an_error(encoder: Encoder, ids: list[int]) -> None:
     """C would read whatever lies there."""
     with pytest.raises(EngineError, match="beyond the vocabulary of 30522"):
-        encoder.encode(Microbatch.pack([np.array(ids)]), Width.ONE_CORE)
+        encoder.encode(Microbatch.pack([np.array(ids)]), Width.ONE_LANE)
 
 
 def test_an_item_beyond_the_positions_is_an_error(encoder: Encoder) -> None:
     """The same of positions."""
     with pytest.raises(EngineError, match="65 tokens, and 64 positions"):
-        encoder.encode(Microbatch.pack([np.zeros(65, np.int64)]), Width.ONE_CORE)
+        encoder.encode(Microbatch.pack([np.zeros(65, np.int64)]), Width.ONE_LANE)
 
 
 def test_panels_hold_columns_side_by_side() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import tokenizers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from satsuma.engine.load import LoadedModel
 from satsuma.engine.tokenizer import Tokenizer
@@ -151,3 +153,48 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(UnsupportedModelError, match=r"tokenizer\.json") as caught:
         Tokenizer(tmp_path / "tokenizer.json", 256)
     assert str(tmp_path) not in str(caught.value)
+
+
+PIECES = st.one_of(
+    st.text(st.characters(max_codepoint=127), max_size=12),
+    st.text(st.characters(codec="utf-8"), max_size=4),
+    st.sampled_from(["hello", "World", "[SEP]", "##ing", "[unused1]", "don't", "a" * 120, "\x00b"]),
+)
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=30), st.sampled_from([" ", "\n", "-", ""]))
+def test_known_words_give_what_the_library_gives(
+    tokenizer: Tokenizer, all_minilm_files: ModelFiles, pieces: list[str], between: str
+) -> None:
+    """The short way and the library's own agree, on whatever text."""
+    text = between.join(pieces)
+    library = tokenizers.Tokenizer.from_file(str(all_minilm_files.folder / "tokenizer.json"))
+    library.no_padding()
+    library.enable_truncation(tokenizer.max_tokens)
+    expected = library.encode(text)
+    for _ in range(2):  # with words that are new, then with the same words known
+        (tokens,) = tokenizer.tokenize([text])
+        assert tokens.ids.tolist() == expected.ids
+        assert tokens.is_truncated == bool(expected.overflowing)
+
+
+def test_another_kind_of_tokenizer_is_left_to_the_library(tmp_path: Path) -> None:
+    """Only BERT's scheme lets words be looked up one by one."""
+    bytewise = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a b": 0, "?": 1}, "?"))
+    bytewise.save(str(tmp_path / "tokenizer.json"))
+    (tokens,) = Tokenizer(tmp_path / "tokenizer.json", 8).tokenize(["a b"])
+    assert tokens.ids.tolist() == [0]
+
+
+def test_words_are_forgotten_before_they_fill_the_memory(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are learnt again, with the same ids."""
+    before = [one.ids.tolist() for one in tokenizer.tokenize(["red green", "blue " + "x" * 90])]
+    monkeypatch.setattr("satsuma.engine.tokenizer._MAX_WORDS", 1)
+    after = [
+        one.ids.tolist() for one in tokenizer.tokenize(["red green", "cyan", "blue " + "x" * 90])
+    ]
+    assert [after[0], after[2]] == before
+    assert len(tokenizer._words._ids) <= 2

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from satsuma.errors import OverloadedError, TooMuchWorkError
-from satsuma.scheduler.admission import Limits, WaitingRoom, admit
+from satsuma.scheduler.admission import Limits, WaitingRoom, admit, fits_behind_all
 
 LIMITS = Limits(deadline_s=60.0, max_waiting_tokens=0)
 
@@ -68,3 +70,21 @@ def test_a_fixed_limit_holds_besides() -> None:
     with pytest.raises(OverloadedError) as caught:
         admit(WaitingRoom(900, 1.0), limits, new_tokens=101, new_s=0.1)
     assert caught.value.retry_after_s == 1.0
+
+
+@given(
+    st.lists(st.integers(1, 30_000), max_size=20),
+    st.lists(st.integers(1, 600), max_size=3),
+    st.integers(1, 30_000),
+    st.sampled_from([0, 5_000, 100_000]),
+)
+def test_the_short_way_lets_in_none_that_the_long_one_refuses(
+    requests: list[int], begun: list[int], new_tokens: int, max_waiting_tokens: int
+) -> None:
+    """What fits behind all that waits is admitted however the turns are taken."""
+    rate = 1_000.0
+    limits = Limits(60.0, max_waiting_tokens)
+    room = WaitingRoom.holding([(n, rate) for n in begun], [(n, rate) for n in requests])
+    new_s, totals = new_tokens / rate, (room.waiting_tokens, room.waiting_s)
+    if fits_behind_all(totals, limits, new_tokens=new_tokens, new_s=new_s):
+        admit(room, limits, new_tokens=new_tokens, new_s=new_s)

@@ -7,12 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from satsuma.scheduler.policy import (
+    EXPRESS_TOKENS,
     MAX_PADDING_RATIO,
+    MIN_SHARE_TOKENS,
     UNMEASURED_TOKENS_PER_S,
+    Size,
+    choose_express,
     choose_items,
+    kept_apart_from,
+    needs_express,
     ranks,
     runs_wide,
     share_budget,
+    size_of,
+    tells_rate,
 )
 
 sizes = st.lists(st.integers(1, 600), min_size=1, max_size=60)
@@ -130,3 +138,55 @@ def test_shares_are_even() -> None:
     assert share_budget(600, 512, num_lanes=2, num_busy=0) == 300
     assert share_budget(600, 512, num_lanes=2, num_busy=1) == 300
     assert share_budget(100, 512, num_lanes=2, num_busy=1) == 128
+
+
+def test_requests_are_sized_by_their_tokens() -> None:
+    """A query fits on the express lane, bulk work fills more than a microbatch."""
+    sizes_ = [size_of(tokens, 512) for tokens in (1, EXPRESS_TOKENS, EXPRESS_TOKENS + 1, 512, 513)]
+    assert sizes_ == [Size.QUERY, Size.QUERY, Size.MIDDLE, Size.MIDDLE, Size.BULK]
+
+
+def test_only_queries_and_bulk_keep_apart() -> None:
+    """A query would wait for the bulk work; anything else shares."""
+    assert kept_apart_from(Size.QUERY) is Size.BULK
+    assert kept_apart_from(Size.BULK) is Size.QUERY
+    assert kept_apart_from(Size.MIDDLE) is None
+
+
+@pytest.mark.parametrize(
+    ("holds_query", "is_wide", "expected"),
+    [
+        ([], False, False),  # an idle machine
+        ([False], False, False),  # a core is free
+        ([False, False], False, True),
+        ([False, True], False, False),  # a core soon will be
+        ([False], True, True),  # a long text has every core
+        ([True], True, False),
+    ],
+)
+def test_the_express_lane_opens_when_longer_work_holds_every_core(
+    holds_query: list[bool], is_wide: bool, expected: bool
+) -> None:
+    """Of two cores."""
+    assert needs_express(holds_query, 2, is_wide=is_wide) is expected
+
+
+def test_one_core_has_an_express_lane_too() -> None:
+    """There a query waits for bulk work most of all."""
+    assert needs_express([False], 1, is_wide=True)
+
+
+@given(st.lists(st.integers(1, EXPRESS_TOKENS), min_size=1, max_size=40))
+def test_an_express_microbatch_is_small_and_has_the_first(num_tokens: list[int]) -> None:
+    """The queries that rank first, without a gap, as many as fit."""
+    chosen = choose_express(num_tokens)
+    assert chosen == list(range(len(chosen)))
+    assert chosen
+    assert sum(num_tokens[i] for i in chosen) <= EXPRESS_TOKENS
+
+
+def test_small_and_express_runs_tell_no_rate() -> None:
+    """They are slower than work that has to wait will be."""
+    assert tells_rate(MIN_SHARE_TOKENS, is_express=False)
+    assert not tells_rate(MIN_SHARE_TOKENS - 1, is_express=False)
+    assert not tells_rate(MIN_SHARE_TOKENS, is_express=True)

@@ -121,7 +121,7 @@ def test_a_lone_query_gets_every_core(make_scheduler: MakeScheduler) -> None:
     scheduler.submit(encoder, [ids(1, 2)], Pooling.MEAN).result(WAIT_S)
     assert encoder.runs == [([2], Width.ALL_CORES)]
     scheduler.submit(encoder, [ids(*[1] * 10) for _ in range(20)], Pooling.MEAN).result(WAIT_S)
-    assert encoder.runs[1][1] is Width.ONE_CORE
+    assert encoder.runs[1][1] is Width.ONE_LANE
 
 
 def test_a_cancelled_request_costs_no_more(make_scheduler: MakeScheduler) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from satsuma.engine.architectures import EncoderConfig, EncoderRoles
+from satsuma.engine.native.crews import Crews
 from satsuma.engine.native.encoder import NativeEncoder
 from satsuma.engine.native.packing import Layout
 from satsuma.engine.native.program import PROGRAM_VERSION, ReadTensor, write_program
 from satsuma.engine.native.verify import best_kernels
+from satsuma.engine.protocol import Width
 from satsuma.types import Precision
 
 
@@ -33,6 +36,7 @@ def write_packed(
     write_program(config, roles, read, folder, Layout(best_kernels().target, precision))
 
 
-def open_packed(folder: Path, *, threads: int) -> NativeEncoder:
+def open_packed(folder: Path, *, shares: Mapping[Width, int], num_lanes: int) -> NativeEncoder:
     """Map what `write_packed` wrote, on this processor."""
-    return NativeEncoder(folder, threads=threads, kernels=best_kernels())
+    crews = Crews(shares, num_lanes)
+    return NativeEncoder(folder, crews=crews, kernels=best_kernels())

@@ -6,11 +6,11 @@ import ctypes
 import mmap
 from ctypes import byref, c_int64, c_void_p
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from satsuma.engine.native.crews import Crew, Crews
 from satsuma.engine.native.library import BatchStruct, Kernels, StepStruct, load_library
 from satsuma.engine.native.packing import round_up
 from satsuma.engine.native.program import WEIGHTS_NAME, Buffer, Program
@@ -23,21 +23,15 @@ _POINTERS = ("weight", "bias", "scale", "column_sum")
 _KEPT_WORKSPACE_BYTES = 64 * 2**20  # a workspace beyond it, as after one long text, is let go
 
 
-@cache
-def _workers(num_helpers: int) -> c_void_p | None:
-    """Start helper threads for lone runs, once for all models; None if there are none."""
-    return load_library().start_workers(num_helpers) if num_helpers else None
-
-
 class NativeEncoder:
     """An encoder on the C kernels. Thread-safe."""
 
-    def __init__(self, folder: Path, *, threads: int, kernels: Kernels) -> None:
+    def __init__(self, folder: Path, *, crews: Crews, kernels: Kernels) -> None:
         """Map a program.
 
         Args:
             folder: what `write_program` filled.
-            threads: cores of a run at full width.
+            crews: threads for its runs.
             kernels: those that the program was written for.
 
         Raises:
@@ -47,8 +41,7 @@ class NativeEncoder:
         self._library, self._kernels = load_library(), kernels.struct
         self._weights = _map(folder / WEIGHTS_NAME)
         self._steps = _bind(self._program, self._weights)
-        self._num_workers = threads
-        self._helpers = _workers(threads - 1)
+        self._crews = crews
         columns = self._kernels.panel_columns
         self._strides = [spread(round_up(w, columns)) for w in self._program.widths]
         self._strides[Buffer.OUTPUT] = self._program.widths[Buffer.OUTPUT]
@@ -60,9 +53,9 @@ class NativeEncoder:
     def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
         """Run the model; see `engine.protocol.Encoder`."""
         self._check(microbatch)
-        is_wide = width is Width.ALL_CORES and self._helpers is not None
         output = np.empty((len(microbatch.token_ids), self.hidden_size), np.float32)  # (T, H)
-        self._run(microbatch, output, self._num_workers if is_wide else 1)
+        with self._crews.lend(width) as crew:
+            self._run(microbatch, output, crew)
         return output
 
     def close(self) -> None:
@@ -78,7 +71,7 @@ class NativeEncoder:
         if longest > self._program.max_positions:
             raise EngineError(f"{longest} tokens, and {self._program.max_positions} positions.")
 
-    def _run(self, microbatch: Microbatch, output: FloatArray, num_workers: int) -> None:
+    def _run(self, microbatch: Microbatch, output: FloatArray, crew: Crew) -> None:
         lengths = microbatch.lengths  # (B,)
         num_tokens = len(microbatch.token_ids)
         token_ids = np.ascontiguousarray(microbatch.token_ids, dtype=np.int64)  # (T,)
@@ -89,7 +82,7 @@ class NativeEncoder:
         )
         rows = [num_tokens * stride for stride in self._strides[: Buffer.OUTPUT]]
         places = np.cumsum([0, *(round_up(one, _CACHE_LINE_FLOATS) * 4 for one in rows)]).tolist()
-        workspace = self._take_workspace(places[-1] + num_workers * scratch_bytes)
+        workspace = self._take_workspace(places[-1] + crew.num_workers * scratch_bytes)
         base = workspace.ctypes.data
         buffers = (c_void_p * len(Buffer))(*(base + p for p in places[:-1]), output.ctypes.data)
         batch = BatchStruct(
@@ -102,9 +95,8 @@ class NativeEncoder:
             base + places[-1],
             scratch_bytes,
         )
-        helpers = self._helpers if num_workers > 1 else None
         self._library.run_program(
-            helpers, byref(self._kernels), self._steps, len(self._steps), byref(batch)
+            crew.helpers, byref(self._kernels), self._steps, len(self._steps), byref(batch)
         )
         self._give_back(workspace)
 
@@ -124,7 +116,7 @@ class NativeEncoder:
 def spread(stride: int) -> int:
     """Make a row an odd number of cache lines long.
 
-    Rows of 12,288 bytes would share 16 of the second-level cache's 1,024 sets, and evict each other.
+    Rows of 12,288 bytes share 16 of a second-level cache's 1,024 sets, and evict each other.
     """
     lines = -(-stride // _CACHE_LINE_FLOATS)
     return (lines | 1) * _CACHE_LINE_FLOATS

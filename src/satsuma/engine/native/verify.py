@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from satsuma.engine.architectures import EncoderConfig, TensorHeader, find_roles
+from satsuma.engine.native.crews import Crews
 from satsuma.engine.native.encoder import NativeEncoder
 from satsuma.engine.native.library import Kernels, list_kernels
 from satsuma.engine.native.packing import Layout
@@ -38,6 +39,7 @@ _CONFIG = EncoderConfig(
     layer_norm_eps=1e-12,
 )
 _LENGTHS = (1, 3, 23, 8)
+_ALONE = dict.fromkeys(Width, 1)
 _TOLERANCE = 1e-3  # of values around 1
 
 
@@ -82,8 +84,8 @@ def _hidden_states(kernels: Kernels, precision: Precision) -> FloatArray:
             Path(folder),
             Layout(kernels.target, precision),
         )
-        encoder = NativeEncoder(Path(folder), threads=1, kernels=kernels)
-        return encoder.encode(Microbatch.pack(items), Width.ONE_CORE)
+        encoder = NativeEncoder(Path(folder), crews=Crews(_ALONE, num_lanes=1), kernels=kernels)
+        return encoder.encode(Microbatch.pack(items), Width.ONE_LANE)
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,116 @@
+"""The threads that run microbatches: a lane for each core, and the express lane besides.
+
+A lane that dies is started anew. Knows no queue and no encoder; `scheduler.py` says what they do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_LOGGER = logging.getLogger(__name__)
+_REVIVAL_S = 0.2  # pause before a dead lane starts anew, so that a crash loop stays cool
+
+# What a lane of a core leaves to others that want the same core: the express lane, and the event
+# loop. Linux gives a thread of this niceness a third of what one without gets, so that queries
+# leave bulk work a quarter of even a lone core.
+_NICENESS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One thread's place.
+
+    Attributes:
+        number: from 0; the express lane comes last.
+        is_express: takes queries that would wait for bulk work, and nothing else.
+    """
+
+    number: int
+    is_express: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its thread is called."""
+        return "satsuma-express" if self.is_express else f"satsuma-lane-{self.number}"
+
+
+class LaneThreads:
+    """Keeps a thread alive for each lane until closed. Thread-safe."""
+
+    def __init__(
+        self, lanes: list[Lane], serve: Callable[[Lane], None], bury: Callable[[Lane], None]
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            lanes: a thread each.
+            serve: what a thread does; returns when there will be no more work.
+            bury: called in the thread when that has ended, whichever way.
+        """
+        self._lanes = lanes
+        self._serve = serve
+        self._bury = bury
+        self._changed = threading.Condition()
+        self._alive: set[Lane] = set()
+        self._is_closed = False
+        for lane in lanes:
+            self._start(lane)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every lane lives."""
+        with self._changed:
+            return len(self._alive) == len(self._lanes)
+
+    def close(self, timeout_s: float | None) -> bool:
+        """Start no lane any more, and wait until all have ended.
+
+        Args:
+            timeout_s: how long to wait; None waits as long as it takes.
+
+        Returns:
+            Whether they have.
+        """
+        with self._changed:
+            self._is_closed = True
+            return self._changed.wait_for(lambda: not self._alive, timeout_s)
+
+    def _start(self, lane: Lane) -> None:
+        with self._changed:
+            if self._is_closed:
+                return
+            self._alive.add(lane)
+            threading.Thread(target=self._live, args=(lane,), name=lane.name, daemon=True).start()
+
+    def _live(self, lane: Lane) -> None:
+        """Serve; on any end but the last, start the lane anew."""
+        is_done = False
+        if not lane.is_express:
+            _yield_to_others()
+        try:
+            self._serve(lane)
+            is_done = True
+        except BaseException:  # even SystemExit: a lane that ends unseen would wedge the server
+            _LOGGER.exception("an engine thread died; starting another")
+        finally:
+            self._bury(lane)
+            with self._changed:
+                self._alive.discard(lane)
+                self._changed.notify_all()
+            if not is_done:
+                timer = threading.Timer(_REVIVAL_S, self._start, (lane,))
+                timer.daemon = True
+                timer.start()
+
+
+def _yield_to_others() -> None:
+    """Let other threads go first; on Linux alone has a thread a niceness of its own."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
