@@ -21,6 +21,7 @@ _COMMANDS = {
     "token": ("satsuma.cli.token:token", "Create, list and revoke API tokens."),
     "workers": ("satsuma.cli.workers:workers", "Answer a Worker's env.AI in development."),
     "doctor": ("satsuma.cli.doctor:doctor", "Check this machine and say what to do."),
+    "bench": ("satsuma.cli.bench:bench", "Measure speed on this machine."),
 }
 
 _SERVER_PACKAGES = frozenset({"starlette", "uvicorn", "uvloop", "httptools"})

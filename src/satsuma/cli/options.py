@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
 from satsuma.settings import Settings, describe_settings
-from satsuma.types import Precision
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _TYPES = get_type_hints(Settings)
@@ -35,8 +35,8 @@ def _option(name: str) -> Callable[[_Command], _Command]:
         arguments |= {"multiple": True, "default": ()}
     elif wanted is bool:
         arguments |= {"is_flag": True}
-    elif wanted is Precision:
-        arguments |= {"type": click.Choice([precision.value for precision in Precision])}
+    elif issubclass(wanted, StrEnum):
+        arguments |= {"type": click.Choice([member.value for member in wanted])}
     else:
         arguments |= {"type": click.Path(path_type=Path) if wanted is Path else wanted}
     return click.option("--" + name.replace("_", "-"), name, **arguments)

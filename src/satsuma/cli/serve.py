@@ -18,7 +18,6 @@ from satsuma.api.server import serve as serve_app
 from satsuma.assembly import assemble
 from satsuma.auth.exposure import check_exposure, open_access
 from satsuma.auth.tokens import TOKENS_FILE, TokenStore
-from satsuma.cli.models import pull_model
 from satsuma.cli.options import setting_options
 from satsuma.engine.machine import detect_cores
 from satsuma.errors import DigestMismatchError, ModelNotInstalledError, StoreError
@@ -39,9 +38,9 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @setting_options(
-    "host", "port", "model", "models_dir", "threads", "precision", "token_budget", "deadline_s",
-    "max_waiting_tokens", "max_body_bytes", "memory_budget_bytes", "drain_s", "no_auth",
-    "skip_self_test", "data_dir",
+    "host", "port", "model", "models_dir", "threads", "lanes", "engine", "precision",
+    "token_budget", "deadline_s", "max_waiting_tokens", "max_body_bytes", "memory_budget_bytes",
+    "drain_s", "no_auth", "skip_self_test", "data_dir",
 )  # fmt: skip
 def serve(**flags: Any) -> None:
     """Serve embeddings over HTTP, with the URLs and the JSON of Cloudflare Workers AI.
@@ -101,6 +100,8 @@ def _fetch_missing(store: ModelStore, settings: Settings) -> dict[str, str]:
         try:
             store.resolve(model)
         except (ModelNotInstalledError, DigestMismatchError):  # a pull mends what is damaged
+            from satsuma.cli.models import pull_model  # noqa: PLC0415 - the hub's client is slow
+
             try:
                 pull_model(store, model)
             except StoreError as error:

@@ -1,0 +1,122 @@
+"""The order of a load test: one phase; an idle one and one beside bulk work; or a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from satsuma.bench.http_client import Target
+from satsuma.bench.http_drive import Drive, Span, Work
+from satsuma.bench.http_figures import Figures
+from satsuma.bench.http_schedule import Sweep, arrivals
+from satsuma.bench.http_texts import Texts
+
+IDLE, BESIDE_BULK = "idle", "beside bulk"
+
+_BULK = Texts(num_texts=32, num_tokens=128)
+_SETTLE_S = 2.0  # after the bulk clients began, before anything counts
+_BULK_S = 1e6  # longer than anybody waits; they are stopped
+_SEED = 1
+
+
+class StoppedError(Exception):
+    """Ctrl-C came; has what was measured of the phase until then."""
+
+    def __init__(self, figures: Figures) -> None:
+        """Keep the figures."""
+        super().__init__(figures.name)
+        self.figures = figures
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        work: what is asked.
+        rate_per_s: of an open loop; None is a closed loop over all connections.
+        is_poisson: of an open loop.
+        duration_s: of a phase, after its warm-up.
+        warmup_s: of a phase.
+        num_bulk: bulk clients of a second phase; 0 for none.
+        slo_ms: what a sweep's 99th percentile must not pass.
+    """
+
+    work: Work
+    rate_per_s: float | None
+    is_poisson: bool = True
+    duration_s: float = 10.0
+    warmup_s: float = 1.0
+    num_bulk: int = 0
+    slo_ms: float = 200.0
+
+
+def run_phases(plan: Plan) -> Iterator[Figures]:
+    """Measure once, and once more beside bulk clients where there are to be some.
+
+    Raises:
+        StoppedError: on Ctrl-C.
+    """
+    name = _describe(plan)
+    yield run_phase(plan, f"{name}, {IDLE}" if plan.num_bulk else name)
+    if plan.num_bulk:
+        with bulk_clients(plan.work.target, plan.num_bulk) as drive:
+            yield run_phase(plan, f"{name}, {BESIDE_BULK}", settle_s=_SETTLE_S)
+            yield drive.figures(f"{plan.num_bulk} bulk clients of 32 x 128")
+
+
+def run_sweep(plan: Plan, sweep: Sweep) -> Iterator[Figures]:
+    """Measure rate after rate, until the highest that is served is known.
+
+    Raises:
+        StoppedError: on Ctrl-C.
+    """
+    while not sweep.is_done:
+        step = replace(plan, rate_per_s=sweep.rate_per_s)
+        figures = run_phase(step, _describe(step))
+        sweep.note(is_served=figures.meets(plan.slo_ms))
+        yield figures
+
+
+def run_phase(plan: Plan, name: str, settle_s: float = 0.0) -> Figures:
+    """Put the load on and take it off.
+
+    Raises:
+        StoppedError: on Ctrl-C.
+    """
+    drive = Drive(plan.work, _span(plan, settle_s))
+    try:
+        drive.start()
+        drive.wait()
+    except KeyboardInterrupt as error:
+        drive.stop()
+        raise StoppedError(drive.figures(name, plan.rate_per_s)) from error
+    return drive.figures(name, plan.rate_per_s)
+
+
+@contextmanager
+def bulk_clients(target: Target, number: int) -> Iterator[Drive]:
+    """Keep so many bulk clients busy."""
+    work = Work(target, _BULK.bodies(target), number)
+    drive = Drive(work, Span(_BULK_S))
+    drive.start()
+    try:
+        yield drive
+    finally:
+        drive.stop()
+
+
+def _span(plan: Plan, settle_s: float) -> Span:
+    warmup_s = plan.warmup_s + settle_s
+    duration_s = warmup_s + plan.duration_s
+    if plan.rate_per_s is None:
+        return Span(duration_s, warmup_s)
+    moments_s = arrivals(plan.rate_per_s, duration_s, is_poisson=plan.is_poisson, seed=_SEED)
+    return Span(duration_s, warmup_s, moments_s)
+
+
+def _describe(plan: Plan) -> str:
+    if plan.rate_per_s is None:
+        return f"{plan.work.num_connections} clients"
+    return f"{plan.rate_per_s:.4g} requests/s"
