@@ -19,13 +19,14 @@ from pathlib import Path
 from satsuma import __version__
 from satsuma.auth.exposure import open_access
 from satsuma.auth.tokens import TOKENS_FILE, TokenStore
-from satsuma.engine.load import count_threads
+from satsuma.engine.load import count_threads, describe_engine
 from satsuma.engine.machine import detect_cores, instruction_sets, total_memory_bytes
 from satsuma.errors import SatsumaError
 from satsuma.settings import Settings
 from satsuma.store.local import ModelStore
 from satsuma.store.places import ModelState
 from satsuma.store.probe import probe_hub
+from satsuma.types import Engine
 
 _GIB = 2**30
 _ROOM_FOR_BASE_BYTES = 1_300_000_000  # weights, and their packed copy
@@ -80,6 +81,17 @@ def _check_software(_: Settings) -> Iterator[Finding]:
     shown = ", ".join(f"{name} {version(name)}" for name in packages)
     ours = f"satsuma {__version__}"  # may run from its sources, without being installed
     yield Finding("software", Verdict.OK, f"Python {sys.version.split()[0]}, {ours}, {shown}")
+
+
+def _check_engine(settings: Settings) -> Iterator[Finding]:
+    engine, text = describe_engine(settings)
+    if engine is Engine.NATIVE:
+        yield Finding("engine", Verdict.OK, text)
+    else:
+        advice = (
+            "It is slower and has no int8; a wheel of satsuma, or Zig at installation, mends it."
+        )
+        yield Finding("engine", Verdict.NOTE, text, advice)
 
 
 def _check_cores(settings: Settings) -> Iterator[Finding]:
@@ -163,6 +175,7 @@ def _check_access(settings: Settings) -> Iterator[Finding]:
 _CHECKS: tuple[Check, ...] = (
     _check_machine,
     _check_software,
+    _check_engine,
     _check_cores,
     _check_folders,
     _check_models,

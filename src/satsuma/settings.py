@@ -24,6 +24,7 @@ ENVIRONMENT_PREFIX = "SATSUMA_"
 CONFIGURATION_FILE = "satsuma.toml"
 
 _MAX_PORT = 65_535
+_NOT_NEGATIVE = ("threads", "lanes", "port", "drain_s", "max_waiting_tokens", "memory_budget_bytes")
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -65,6 +66,7 @@ class Settings:
         Precision.FP32, "Arithmetic of the weights: fp32, or int8 (native engine only)."
     )
     threads: int = _setting(0, "Cores to use; 0 asks the cgroup quota, the affinity, the machine.")
+    lanes: int = _setting(0, "Microbatches that run at once, sharing the cores; 0: one a core.")
     skip_self_test: bool = _setting(False, "Serve a model without comparing its published vectors.")
     memory_budget_bytes: int = _setting(
         0, "Memory for loaded models; past it, the least recently used goes. 0: half the machine."
@@ -198,7 +200,7 @@ def _check(settings: Settings) -> None:
     for name in ("token_budget", "deadline_s", "max_body_bytes"):
         if not getattr(settings, name) > 0:  # also refuses nan
             raise ConfigurationError(f"{name} must be positive.")
-    for name in ("threads", "port", "drain_s", "max_waiting_tokens", "memory_budget_bytes"):
+    for name in _NOT_NEGATIVE:
         if not getattr(settings, name) >= 0:
             raise ConfigurationError(f"{name} must be 0 or more.")
     if settings.port > _MAX_PORT:
