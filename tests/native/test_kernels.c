@@ -108,23 +108,23 @@ struct product {
 static int64_t place(struct product product, int64_t k, int64_t column) {
   const int64_t wide = kernels->panel_columns;
   const int64_t group = product.operation == LINEAR_INT8 ? 4 : 1;
-  const int64_t depth = round_up(product.depth, group);
+  const int64_t depth = round_up(product.depth, group == 4 ? 8 : 1);
   return column / wide * wide * depth + k / group * group * wide + column % wide * group + k % group;
 }
 
-/* Weights to the edge of what the kernels say they carry: pairs of one sign that add up to it. */
+/* Weights to the edge of what the kernels say they carry: fours of one sign that add up to it, and
+ * to the 2 more that rounding may bring. */
 static const void *new_int8_weights(struct product product, float *sums, const float *scales) {
   const int64_t padded = round_up(product.columns, kernels->panel_columns);
-  const int64_t bytes = padded * round_up(product.depth, 4);
+  const int64_t bytes = padded * round_up(product.depth, 8);
   int8_t *weights = new_array((size_t)bytes);
   memset(weights, 0, (size_t)bytes);
   for (int64_t column = 0; column < padded; column++) {
     int64_t sum = 0;
     const int sign = any_float() > 0 ? 1 : -1;
     for (int64_t k = 0; k < product.depth && column < product.columns; k++) {
-      const int least = kernels->pair_limit / 2, most = kernels->pair_limit - least;
-      const int edge = k % 2 ? least : most;
-      const int value = column % 3 ? (int)(least * any_float()) : sign * edge;
+      const int edge = (kernels->quad_limit + 2) / 4;
+      const int value = column % 3 ? (int)(edge * any_float()) : sign * edge;
       weights[place(product, k, column)] = (int8_t)value;
       sum += value;
     }

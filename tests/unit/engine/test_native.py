@@ -28,7 +28,7 @@ from satsuma.settings import load_settings
 from satsuma.store.manifest import ModelFiles, ModelManifest
 from satsuma.types import IntArray, Precision
 
-TARGET = Target("test", panel_columns=16, pair_limit=127)
+TARGET = Target("test", panel_columns=16, quad_limit=126)
 LENGTHS = (1, 64, 7, 30, 2, 13)
 # Heads of 12 and an intermediate size of 100 leave remainders in every kind of loop.
 SHAPE = ModelShape("odd", 36, 2, 3, 100, max_positions=64)
@@ -127,30 +127,31 @@ def test_panels_hold_columns_side_by_side() -> None:
     np.testing.assert_array_equal(pack_bias(np.ones(20, np.float32), TARGET), [1] * 20 + [0] * 12)
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([127, 254]))
-def test_neighbouring_weights_never_overflow_sixteen_bits(seed: int, pair_limit: int) -> None:
-    """Not even with the largest activations, on a processor that adds pairs in 16 bits."""
+@given(st.integers(0, 2**32 - 1), st.sampled_from([126, 508]))
+def test_weights_never_overflow_sixteen_bits(seed: int, quad_limit: int) -> None:
+    """Not even with the largest activations, on a processor that adds products in 16 bits."""
     random = np.random.default_rng(seed)
     weight = (random.standard_normal((5, 24)) ** 3).astype(np.float32)
-    panels, scale, sums = quantize_panels(weight, replace(TARGET, pair_limit=pair_limit))
+    panels, scale, sums = quantize_panels(weight, replace(TARGET, quad_limit=quad_limit))
     quantized = panels.transpose(0, 2, 1, 3).reshape(16, 24)[:5].astype(int)  # (N, K)
     for part in (np.maximum(quantized, 0), np.minimum(quantized, 0)):
-        pairs = 255 * (part[:, ::2] + part[:, 1::2])
-        assert pair_limit == 254 or (pairs.max() <= 2**15 - 1 and pairs.min() >= -(2**15))
+        quads = 255 * part.reshape(5, 3, 2, 2, 2).sum(axis=(2, 4))  # two groups, by pairs
+        assert quad_limit == 508 or (quads.max() <= 2**15 - 1 and quads.min() >= -(2**15))
     np.testing.assert_allclose(quantized * scale[:5, None], weight, atol=scale.max() / 2 + 1e-6)
     np.testing.assert_allclose(
         sums[:5], (quantized * scale[:5, None]).sum(axis=1), rtol=1e-5, atol=1e-4
     )
 
 
-def test_large_neighbours_share_the_range() -> None:
-    """A lone peak keeps the whole range; two neighbours of one sign halve it."""
-    weight = np.zeros((3, 4), np.float32)
+def test_large_weights_of_four_places_share_the_range() -> None:
+    """A lone peak keeps the whole range; two of one sign halve it, even in the other group."""
+    weight = np.zeros((4, 8), np.float32)
     weight[0, 0] = 127
-    weight[1, :2] = 127
-    weight[2, :2] = 127, -127
-    np.testing.assert_allclose(column_scales(weight, 127), [1, 2, 1])
-    np.testing.assert_allclose(column_scales(weight, 254), [1, 1, 1])
+    weight[1, [0, 5]] = 126
+    weight[2, [0, 1]] = 127, -127
+    weight[3, [1, 2]] = 127
+    np.testing.assert_allclose(column_scales(weight, 126), [127 / 126, 2, 127 / 126, 127 / 126])
+    np.testing.assert_allclose(column_scales(weight, 508), [1, 126 / 127, 1, 1])
 
 
 def test_kernels_that_compute_wrongly_are_passed_over(

@@ -83,7 +83,7 @@ class KernelsStruct(ctypes.Structure):
         ("name", c_char_p),
         ("panel_columns", c_int32),
         ("strip_rows", c_int32),
-        ("pair_limit", c_int32),
+        ("quad_limit", c_int32),
         ("scratch_bytes", _ScratchBytes),
         ("count_tasks", c_void_p),
         ("do_task", c_void_p),
@@ -136,6 +136,6 @@ def list_kernels() -> list[Kernels]:
     count = load_library().list_kernels(found, _MOST_KERNELS)
     structs = [found[number].contents for number in range(count)]
     return [
-        Kernels(one, Target(one.name.decode(), one.panel_columns, one.pair_limit))
+        Kernels(one, Target(one.name.decode(), one.panel_columns, one.quad_limit))
         for one in structs
     ]

@@ -52,7 +52,7 @@ static void linear_block(const struct step *step, const struct batch *batch, str
 
 static void int8_block(const struct step *step, const struct batch *batch, struct part part,
                        char *scratch) {
-  const int64_t width = round_up(step->in_width, GROUP), num_rows = part.end_row - part.first_row;
+  const int64_t width = round_up(step->in_width, TWO_GROUPS), num_rows = part.end_row - part.first_row;
   const int64_t in_stride = batch->strides[step->input], stride = batch->strides[step->output];
   const float *residual = step->residual >= 0 ? batch->buffers[step->residual] : 0;
   struct finish finish = {.activation = step->activation};
@@ -96,7 +96,7 @@ static void linear(const struct step *step, const struct batch *batch, struct pa
 static int64_t linear_scratch_bytes(const struct step *step, int64_t num_tokens) {
   const int64_t rows = smaller(round_up(num_tokens, STRIP_ROWS), BLOCK_ROWS);
   if (step->operation == LINEAR) return rows * smaller(step->in_width, DEPTH) * 4;
-  return BLOCK_ROWS * sizeof(struct row_scale) + rows * round_up(step->in_width, GROUP);
+  return BLOCK_ROWS * sizeof(struct row_scale) + rows * round_up(step->in_width, TWO_GROUPS);
 }
 
 #endif

@@ -13,7 +13,8 @@ import numpy as np
 from satsuma.types import FloatArray, Int8Array, Precision
 
 _INT8_MAX = 127
-INT8_GROUP = 4  # consecutive inputs that the int8 kernels multiply at once
+INT8_GROUP = 4  # consecutive inputs that a lane of the int8 kernels multiplies at once
+_TWO_GROUPS = 8  # inputs that one pass of their loop takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,13 @@ class Target:
     Attributes:
         name: of the instruction set.
         panel_columns: P.
-        pair_limit: largest sum of two neighbouring int8 weights of one sign that its products
-            carry without overflow.
+        quad_limit: largest sum of one sign's int8 weights in the four places that its products
+            add in 16 bits.
     """
 
     name: str
     panel_columns: int
-    pair_limit: int
+    quad_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ def quantize_panels(weight: FloatArray, target: Target) -> tuple[Int8Array, Floa
         float32 of each column's quantised weights, which bring in the activations' offsets.
     """
     num_columns, depth = weight.shape
-    columns, rows = round_up(num_columns, target.panel_columns), round_up(depth, INT8_GROUP)
+    columns, rows = round_up(num_columns, target.panel_columns), round_up(depth, _TWO_GROUPS)
     padded = np.zeros((columns, rows), np.float32)  # (N', K')
     padded[:num_columns, :depth] = weight
-    scale = column_scales(padded, target.pair_limit)  # (N',)
+    scale = column_scales(padded, target.quad_limit)  # (N',)
     quantized = np.rint(padded / scale[:, None]).astype(np.int8)  # (N', K')
     groups = quantized.reshape(-1, target.panel_columns, rows // INT8_GROUP, INT8_GROUP)
     panels = np.ascontiguousarray(groups.transpose(0, 2, 1, 3))
@@ -78,15 +79,22 @@ def quantize_panels(weight: FloatArray, target: Target) -> tuple[Int8Array, Floa
     return panels, scale, sums.astype(np.float32)
 
 
-def column_scales(weight: FloatArray, pair_limit: int) -> FloatArray:
-    """Choose each column's scale, for a weight (N, K) with an even K: (N,).
+def column_scales(weight: FloatArray, quad_limit: int) -> FloatArray:
+    """Choose each column's scale, for a weight (N, K) with K in whole pairs of groups: (N,).
 
-    Where a processor adds two products in 16 bits, no two neighbours of one sign may be too large
+    Where a processor adds four products in 16 bits, no four weights of one sign may be too large
     together. A bound on their sum costs far less precision than one on each of them, since a
-    column's largest weights are seldom neighbours.
+    column's largest weights are seldom among the same four.
     """
     positive, negative = np.maximum(weight, 0), np.maximum(-weight, 0)
-    pairs = np.maximum(*(part[:, ::2] + part[:, 1::2] for part in (positive, negative)))
-    peaks = np.maximum(pairs.max(axis=1) / pair_limit, np.abs(weight).max(axis=1) / _INT8_MAX)
+    quads = np.maximum(_sum_quads(positive), _sum_quads(negative))  # (N, K / 4)
+    peaks = np.maximum(quads.max(axis=1) / quad_limit, np.abs(weight).max(axis=1) / _INT8_MAX)
     scales: FloatArray = np.where(peaks > 0, peaks, 1).astype(np.float32)
     return scales
+
+
+def _sum_quads(weight: FloatArray) -> FloatArray:
+    """Add what is added in 16 bits, places 0, 1, 4, 5 and 2, 3, 6, 7 of each 8: (N, K / 4)."""
+    places = weight.reshape(len(weight), -1, 2, 2, 2)  # (N, K / 8, group, pair, neighbour)
+    sums: FloatArray = places.sum(axis=(2, 4)).reshape(len(weight), -1)
+    return sums

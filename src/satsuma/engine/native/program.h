@@ -50,7 +50,7 @@ struct kernels {
   const char *name;
   int32_t panel_columns; /* columns of a weight panel */
   int32_t strip_rows;    /* rows of an activation strip */
-  int32_t pair_limit;     /* largest sum of two neighbouring int8 weights of one sign */
+  int32_t quad_limit;     /* largest sum of four int8 weights of one sign: see packing.py */
   int64_t (*scratch_bytes)(const struct step *steps, int64_t num_steps, int64_t longest,
                            int64_t num_tokens);
   /* How many tasks a step has when `num_workers` share it, and doing one of them. */

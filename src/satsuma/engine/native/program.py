@@ -24,7 +24,7 @@ from satsuma.engine.native.library import Activation, Operation
 from satsuma.engine.native.packing import Layout, pack_bias, pack_panels, quantize_panels
 from satsuma.types import FloatArray, Precision
 
-PROGRAM_VERSION = 1  # raise it whenever what is written changes
+PROGRAM_VERSION = 2  # raise it whenever what is written changes
 PROGRAM_NAME = "program.json"
 WEIGHTS_NAME = "weights"
 

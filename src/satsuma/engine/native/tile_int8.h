@@ -4,61 +4,80 @@
  * gives the same bits whatever its neighbours. Weights are signed, a scale each column:
  * sum x w = scale sum q w + low sum w, and the second sum is known beforehand.
  *
- * A strip is [K / 4][STRIP_ROWS][4] bytes, a panel [K / 4][PANEL_COLUMNS][4].
+ * A strip is [K / 4][STRIP_ROWS][4] bytes, a panel [K / 4][PANEL_COLUMNS][4], K a multiple of 8.
  */
 #ifndef SATSUMA_TILE_INT8_H
 #define SATSUMA_TILE_INT8_H
 
 #include "tile.h"
 
-#define GROUP 4 /* inputs that are multiplied at once */
+#define GROUP 4     /* inputs that one lane multiplies at once */
+#define TWO_GROUPS 8 /* and that one pass of the loop takes */
 
 typedef int32_t loose_vector_int __attribute__((vector_size(LANES * 4), aligned(4)));
 typedef uint8_t vector_bytes __attribute__((vector_size(LANES)));
 
-/* sums[column] += the dot product of 4 unsigned activations with each column's 4 signed weights. */
+/* sums[column] += the dot products of two groups of 4 unsigned activations with each column's signed
+ * weights. Processors without an instruction for it add products of neighbours in 16 bits, where we
+ * add the other group's too: half the multiplications that widen to 32 bits. The weights of
+ * QUAD_LIMIT's four places cannot overflow that (packing.py). */
 #if defined(__AVX512VNNI__)
 #include <immintrin.h>
-#define PAIR_LIMIT 254 /* none beyond that of int8 */
+#define QUAD_LIMIT 508 /* none beyond that of int8 */
 INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) {
   return (vector_int)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32(activations),
                                          (__m512i)weights);
 }
 #elif defined(__AVXVNNI__)
 #include <immintrin.h>
-#define PAIR_LIMIT 254 /* none beyond that of int8 */
+#define QUAD_LIMIT 508 /* none beyond that of int8 */
 INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) {
   return (vector_int)_mm256_dpbusd_avx_epi32((__m256i)sums, _mm256_set1_epi32(activations),
                                              (__m256i)weights);
 }
 #elif defined(__AVX512BW__)
 #include <immintrin.h>
-#define PAIR_LIMIT 127 /* two products are added in 16 bits: 255 * (127 + 1 of rounding) < 2^15 */
-INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) {
-  __m512i pairs = _mm512_maddubs_epi16(_mm512_set1_epi32(activations), (__m512i)weights);
+#define QUAD_LIMIT 126 /* 255 * (126 + 2 of rounding) < 2^15 */
+#define ADDS_IN_16_BITS
+INLINE vector_int dot_two(vector_int sums, int32_t first, vector_int first_weights,
+                          int32_t second, vector_int second_weights) {
+  __m512i pairs = _mm512_add_epi16(
+      _mm512_maddubs_epi16(_mm512_set1_epi32(first), (__m512i)first_weights),
+      _mm512_maddubs_epi16(_mm512_set1_epi32(second), (__m512i)second_weights));
   return sums + (vector_int)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
 }
 #elif defined(__AVX2__)
 #include <immintrin.h>
-#define PAIR_LIMIT 127 /* two products are added in 16 bits: 255 * (127 + 1 of rounding) < 2^15 */
-INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) {
-  __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi32(activations), (__m256i)weights);
+#define QUAD_LIMIT 126 /* 255 * (126 + 2 of rounding) < 2^15 */
+#define ADDS_IN_16_BITS
+INLINE vector_int dot_two(vector_int sums, int32_t first, vector_int first_weights,
+                          int32_t second, vector_int second_weights) {
+  __m256i pairs = _mm256_add_epi16(
+      _mm256_maddubs_epi16(_mm256_set1_epi32(first), (__m256i)first_weights),
+      _mm256_maddubs_epi16(_mm256_set1_epi32(second), (__m256i)second_weights));
   return sums + (vector_int)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 #elif defined(__ARM_FEATURE_DOTPROD)
 #include <arm_neon.h>
-#define PAIR_LIMIT 254 /* none beyond that of int8 */
+#define QUAD_LIMIT 508
 #define SIGNED_ACTIVATIONS /* q - 128 is what lies in the strips */
 INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) {
   return (vector_int)vdotq_s32((int32x4_t)sums, (int8x16_t)vdupq_n_s32(activations),
                                (int8x16_t)weights);
 }
 #else
-#define PAIR_LIMIT 254 /* none beyond that of int8 */
+#define QUAD_LIMIT 508
 INLINE vector_int dot(vector_int sums, int32_t activations, vector_int weights) {
   for (int shift = 0; shift < 32; shift += 8)
     sums += ((weights << (24 - shift)) >> 24) * ((activations >> shift) & 255);
   return sums;
+}
+#endif
+
+#ifndef ADDS_IN_16_BITS
+INLINE vector_int dot_two(vector_int sums, int32_t first, vector_int first_weights,
+                          int32_t second, vector_int second_weights) {
+  return dot(dot(sums, first, first_weights), second, second_weights);
 }
 #endif
 
@@ -77,15 +96,18 @@ INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) sums[row][column] = (vector_int){};
     __builtin_prefetch(output + row * stride, 1);
   }
-  for (int64_t group = 0; group < groups; group++) {
-    vector_int weights[PANEL_VECTORS];
-    UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
-      weights[column] = *(const loose_vector_int *)(panel + column * LANES);
+  for (int64_t group = 0; group < groups; group += 2) {
+    const int32_t *next_strip = strip + STRIP_ROWS, *next_panel = panel + PANEL_COLUMNS;
+    __builtin_prefetch(panel + AHEAD * PANEL_COLUMNS);
+    __builtin_prefetch(next_panel + AHEAD * PANEL_COLUMNS);
     UNROLL for (int row = 0; row < rows; row++)
       UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
-        sums[row][column] = dot(sums[row][column], strip[row], weights[column]);
-    strip += STRIP_ROWS;
-    panel += PANEL_COLUMNS;
+        sums[row][column] = dot_two(sums[row][column], strip[row],
+                                    *(const loose_vector_int *)(panel + column * LANES),
+                                    next_strip[row],
+                                    *(const loose_vector_int *)(next_panel + column * LANES));
+    strip += 2 * STRIP_ROWS;
+    panel += 2 * PANEL_COLUMNS;
   }
   UNROLL for (int row = 0; row < rows; row++)
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) {
@@ -143,7 +165,7 @@ static void quantize_row(const float *row, int64_t width, struct row_scale range
     UNROLL for (int part = 0; part < LANES; part += GROUP)
       memcpy(strip + (k + part) * STRIP_ROWS, (const char *)&bytes + part, GROUP);
   }
-  for (; k < (width + GROUP - 1) / GROUP * GROUP; k++)
+  for (; k < round_up(width, TWO_GROUPS); k++)
     strip[k / GROUP * GROUP * STRIP_ROWS + k % GROUP] =
         k < width ? (uint8_t)(row[k] * factor + shift) : 0;
 }

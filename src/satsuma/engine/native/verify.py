@@ -64,7 +64,7 @@ def best_kernels() -> Kernels:
 
 def is_right(kernels: Kernels, plain: Kernels, precision: Precision) -> bool:
     """Compare the hidden states of a tiny encoder."""
-    same_weights = replace(plain.target, pair_limit=kernels.target.pair_limit)
+    same_weights = replace(plain.target, quad_limit=kernels.target.quad_limit)
     plain = replace(plain, target=same_weights)
     difference = np.abs(_hidden_states(kernels, precision) - _hidden_states(plain, precision))
     return bool(difference.max() < _TOLERANCE)  # a NaN is not
