@@ -94,8 +94,9 @@ def ranks(num_tokens: Sequence[int], virtual_s: float, rate_tokens_per_s: float)
 
     Every request that waits gets an equal part of the engine, so that a query does not wait for
     somebody else's thousand texts. An item's rank is the moment, in the engine's own time, at which
-    it would be done if its request had begun at once and had the engine to itself, short items
-    first. A rank never changes, so a queue can keep itself sorted.
+    it would be done if its request had begun at once and had the engine to itself, long items
+    first: short ones at the end let all lanes end together. A rank never changes, so a queue can
+    keep itself sorted.
 
     Args:
         num_tokens: tokens of each item.
@@ -110,7 +111,7 @@ def ranks(num_tokens: Sequence[int], virtual_s: float, rate_tokens_per_s: float)
     rate = rate_tokens_per_s or UNMEASURED_TOKENS_PER_S
     if len(num_tokens) == 1:
         return [virtual_s + num_tokens[0] / rate]
-    by_length = sorted(range(len(num_tokens)), key=num_tokens.__getitem__)
+    by_length = sorted(range(len(num_tokens)), key=num_tokens.__getitem__, reverse=True)
     before = itertools.accumulate(num_tokens[index] for index in by_length)
     done_at_s = dict(zip(by_length, (virtual_s + tokens / rate for tokens in before), strict=True))
     return [done_at_s[index] for index in range(len(num_tokens))]
