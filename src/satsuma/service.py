@@ -26,8 +26,6 @@ from satsuma.store.manifest import ModelManifest
 from satsuma.types import (
     EmbedRequest,
     EmbedResult,
-    FloatArray,
-    Pooling,
     Timings,
     TokenIds,
     Tokens,
@@ -178,7 +176,14 @@ class EmbeddingService:
         vectors = outcome.vectors  # (B, H)
         if request.dimensions is not None:
             vectors = cut(vectors, request.dimensions)  # (B, D)
-        return _assemble(vectors, pooling, tokens, timings)
+        return EmbedResult(
+            vectors=vectors,
+            pooling=pooling,
+            usage=Usage(prompt_tokens=sum(map(len, tokens))),
+            timings=timings,
+            num_truncated=sum(one.is_truncated for one in tokens),
+            precision=model.precision,
+        )
 
     async def _tokenize(self, model: LoadedModel, texts: Sequence[str | TokenIds]) -> list[Tokens]:
         if sum(map(len, texts)) <= _INLINE_CHARACTERS:
@@ -216,15 +221,3 @@ def _guess_tokens(model: LoadedModel, texts: Sequence[str | TokenIds]) -> int:
 
 def _guess_length(text: str | TokenIds) -> int:
     return len(text) // _CHARACTERS_PER_TOKEN if isinstance(text, str) else len(text)
-
-
-def _assemble(
-    vectors: FloatArray, pooling: Pooling, tokens: Sequence[Tokens], timings: Timings
-) -> EmbedResult:
-    return EmbedResult(
-        vectors=vectors,  # (B, H)
-        pooling=pooling,
-        usage=Usage(prompt_tokens=sum(map(len, tokens))),
-        timings=timings,
-        num_truncated=sum(one.is_truncated for one in tokens),
-    )

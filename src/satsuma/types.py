@@ -123,6 +123,7 @@ class EmbedResult:
         usage: tokens counted, [CLS] and [SEP] included.
         timings: where the time went.
         num_truncated: how many texts were cut to the model's limit.
+        precision: the arithmetic that made the vectors.
     """
 
     vectors: FloatArray
@@ -130,3 +131,4 @@ class EmbedResult:
     usage: Usage
     timings: Timings
     num_truncated: int
+    precision: Precision = Precision.FP32

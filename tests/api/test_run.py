@@ -32,6 +32,7 @@ async def test_answers_with_its_headers(client: httpx.AsyncClient) -> None:
     assert headers["content-type"] == "application/json"
     assert re.fullmatch(UUID4, headers["cf-ai-req-id"])
     assert headers["x-request-id"] == headers["cf-ai-req-id"]
+    assert headers["x-satsuma-precision"] == "fp32"
     assert headers["server-timing"] == "tokenise;dur=1.23, queue;dur=0.00, inference;dur=12.50"
     assert "x-satsuma-truncated" not in headers
 

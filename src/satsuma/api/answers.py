@@ -40,7 +40,11 @@ def bare_answer(result: EmbedResult) -> dict[str, Any]:
 
 def answer_headers(result: EmbedResult, identity: str) -> dict[str, str]:
     """Give the headers of every answer with vectors."""
-    headers = {"cf-ai-req-id": identity, "server-timing": _server_timing(result.timings)}
+    headers = {
+        "cf-ai-req-id": identity,
+        "server-timing": _server_timing(result.timings),
+        "x-satsuma-precision": result.precision.value,
+    }
     if result.num_truncated:
         headers["x-satsuma-truncated"] = str(result.num_truncated)
     return headers

@@ -12,6 +12,7 @@ _PLAIN = "engine"  # what `satsuma bench` does without a subcommand
 # Loaded when called; a part that is not there is not offered.
 _COMMANDS = {
     "engine": ("satsuma.bench.__main__:main", "The engine and the server beside the ceiling."),
+    "growth": ("satsuma.bench.growth:growth", "Ten to a hundred thousand texts in the queue."),
     "http": ("satsuma.bench.http_command:http", "A running server under load."),
     "peers": ("satsuma.bench.peers.command:peers", "Other embedding libraries beside satsuma."),
 }

@@ -28,7 +28,7 @@ from satsuma.engine.weights import Weights
 from satsuma.errors import UnsupportedModelError
 from satsuma.settings import Settings
 from satsuma.store.manifest import WEIGHTS_FILE, ModelFiles, PublishedVector
-from satsuma.types import FloatArray, Pooling
+from satsuma.types import FloatArray, Pooling, Precision
 
 _BUILD_COPIES = 3  # the source graph's weights, and the packed file's, unpacked and packed
 _WARM_UP_TEXT = "the quick brown fox jumps over the lazy dog " * 14  # 128 tokens
@@ -52,12 +52,14 @@ class LoadedModel:
         encoder: tokens -> hidden states.
         tokenizer: text -> tokens, at the model's limit.
         pooling: the default mode.
+        precision: arithmetic of the weights.
     """
 
     id: str
     encoder: Encoder
     tokenizer: Tokenizer
     pooling: Pooling
+    precision: Precision = Precision.FP32
 
     def embed_one(self, text: str, pooling: Pooling) -> FloatArray:
         """Embed one text by itself, past any queue: (H,) float32 of unit length."""
@@ -102,6 +104,7 @@ def load_model(
         encoder=_load_encoder(files, config, settings),
         tokenizer=Tokenizer(files.folder / "tokenizer.json", max_tokens),
         pooling=files.manifest.pooling or Pooling.MEAN,
+        precision=settings.precision,
     )
     if not settings.skip_self_test:
         run_self_test(loaded.id, published, loaded.embed_one)

@@ -13,7 +13,7 @@ from satsuma.api.paths import Dialect
 from satsuma.errors import SatsumaError
 
 _ON_ALL: Final = ("x-request-id",)
-_ON_VECTORS: Final = ("cf-ai-req-id", "server-timing", "x-satsuma-truncated")
+_ON_VECTORS: Final = ("cf-ai-req-id", "server-timing", "x-satsuma-precision", "x-satsuma-truncated")
 _VECTORS: Final = frozenset({"EmbeddingEnvelope", "EmbeddingAnswer", "OpenAIAnswer"})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from satsuma.types import Precision
+
 _UUID: Final = {"type": "string", "format": "uuid"}
 
 HEADERS: Final[dict[str, Any]] = {
@@ -18,6 +20,11 @@ HEADERS: Final[dict[str, Any]] = {
         "description": "Milliseconds of `tokenise`, `queue` and `inference`.",
         "required": True,
         "schema": {"type": "string"},
+    },
+    "x-satsuma-precision": {
+        "description": "The arithmetic that made the vectors.",
+        "required": True,
+        "schema": {"enum": [precision.value for precision in Precision]},
     },
     "x-satsuma-truncated": {
         "description": "How many texts lost their end to the model's limit. Absent if none.",

@@ -1,0 +1,154 @@
+"""`satsuma bench growth`: whether a queue of a hundred thousand texts costs what its texts cost.
+
+All requests of a size wait at once, as behind a bulk job, in one process and past HTTP. What is
+looked at beside the rate: memory, and the tokeniser's part of the cores' time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from satsuma.assembly import assemble
+from satsuma.bench.report import describe_surroundings
+from satsuma.bench.workload import WORDS
+from satsuma.engine.load import count_threads
+from satsuma.engine.tokenizer import Tokenizer
+from satsuma.service import EmbeddingService
+from satsuma.settings import load_settings
+from satsuma.store.local import ModelStore
+from satsuma.types import EmbedRequest
+
+_MODEL = "@hf/sentence-transformers/all-minilm-l6-v2"
+_TEXTS_PER_REQUEST = 100
+_SIZES = (10, 100, 1_000, 10_000, 100_000)
+_SHORTEST_S = 2.0  # small sizes are repeated to fill this
+_UNBOUNDED = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one size of queue took.
+
+    Attributes:
+        num_texts: that waited at once.
+        tokens_per_s: from the first submission to the last answer.
+        tokenising_share: of the cores' time, were it done by one core at the tokeniser's own rate.
+        memory_bytes: anonymous memory at the end; None where the system does not tell.
+    """
+
+    num_texts: int
+    tokens_per_s: float
+    tokenising_share: float
+    memory_bytes: int | None
+
+
+@click.command()
+@click.option("--model", default=_MODEL, show_default=True, help="An installed model.")
+@click.option(
+    "--largest",
+    type=click.IntRange(min=_SIZES[0]),
+    default=_SIZES[-1],
+    show_default=True,
+    help="Texts of the largest queue.",
+)
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="Cores; 0 asks the machine.")
+@click.option("--json", "is_json", is_flag=True, help="Print the JSON line alone.")
+def growth(model: str, largest: int, threads: int, is_json: bool) -> None:
+    """Measure the rate with 10 to 100,000 short texts waiting at once.
+
+    Takes about four minutes with all-MiniLM-L6-v2 on two cores. Let nothing else run meanwhile.
+
+    \b
+    Examples:
+      satsuma bench growth
+      satsuma bench growth --largest 10000
+    """  # noqa: D301 - click reads the \b
+    sizes = [size for size in _SIZES if size <= largest]
+    rows: list[Growth] = []
+    for row in _measure(model, sizes, threads):
+        rows.append(row)
+        if not is_json:
+            click.echo(_show(row))
+    surroundings = asdict(describe_surroundings(count_threads(load_settings({}))))
+    click.echo(json.dumps({"surroundings": surroundings, "growth": [asdict(row) for row in rows]}))
+
+
+def _measure(model: str, sizes: Sequence[int], threads: int) -> Iterator[Growth]:
+    """Keep one service over all sizes, so that what one leaves behind shows in the next."""
+    flags = {"threads": threads, "deadline_s": float(_UNBOUNDED), "max_waiting_tokens": _UNBOUNDED}
+    settings = load_settings(flags)
+    files = ModelStore(settings.models_dir).resolve(model)
+    tokenizer = Tokenizer(files.folder / "tokenizer.json", 512)
+    with asyncio.Runner() as runner:
+        service = assemble(settings)
+        runner.run(service.load(model))
+        runner.run(_answer(service, model, make_texts(1_000)))  # warms up
+        for size in sizes:
+            yield _grow(runner, service, model, make_texts(size), tokenizer)
+        runner.run(service.close())
+
+
+def _grow(
+    runner: asyncio.Runner,
+    service: EmbeddingService,
+    model: str,
+    texts: Sequence[str],
+    tokenizer: Tokenizer,
+) -> Growth:
+    """Answer the queue until enough time has passed."""
+    spent_s, num_tokens = 0.0, 0
+    while spent_s < _SHORTEST_S:
+        started_at_s = time.perf_counter()
+        num_tokens += runner.run(_answer(service, model, texts))
+        spent_s += time.perf_counter() - started_at_s
+    sample = list(texts[:1_000])
+    started_at_s = time.perf_counter()
+    sample_tokens = sum(map(len, tokenizer.tokenize(sample)))
+    tokenising_s = (time.perf_counter() - started_at_s) * num_tokens / sample_tokens
+    share = tokenising_s / (spent_s * count_threads(load_settings({})))
+    return Growth(len(texts), num_tokens / spent_s, share, anonymous_bytes())
+
+
+async def _answer(service: EmbeddingService, model: str, texts: Sequence[str]) -> int:
+    """Submit everything at once; returns the tokens that were counted."""
+    requests = [
+        EmbedRequest(model, tuple(texts[start : start + _TEXTS_PER_REQUEST]))
+        for start in range(0, len(texts), _TEXTS_PER_REQUEST)
+    ]
+    results = await asyncio.gather(*map(service.embed, requests))
+    return sum(result.usage.total_tokens for result in results)
+
+
+def make_texts(count: int) -> list[str]:
+    """Write texts of 4 to 20 words, the same in every run, all different."""
+    random = np.random.default_rng(count)
+    return [
+        " ".join(WORDS[word] for word in random.integers(len(WORDS), size=length))
+        for length in random.integers(4, 21, size=count)
+    ]
+
+
+def anonymous_bytes(status: Path = Path("/proc/self/status")) -> int | None:
+    """Return this process's memory that no file backs; None where the system does not tell."""
+    try:
+        lines = status.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = next((line for line in lines if line.startswith("RssAnon:")), None)
+    return None if found is None else int(found.split()[1]) * 1024
+
+
+def _show(row: Growth) -> str:
+    memory = "?" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:,.0f} MB"
+    return (
+        f"{row.num_texts:>8,} texts waiting   {row.tokens_per_s:>8,.0f} tokens/s   "
+        f"tokenising {row.tokenising_share:.1%} of the cores   memory {memory}"
+    )
