@@ -1,6 +1,6 @@
 """One connection of a load generator: the standard library's client, kept open, answers unparsed.
 
-A client in its own thread costs about 0.15 ms of a core a request, a third of what httpx takes;
+A client in its own thread costs about 0.4 ms of a core a request (2,900 short answers, CPU time);
 JSON is not read, since that would cost more than sending it.
 """
 

@@ -121,7 +121,7 @@ def http(*, only_json: bool, sweep: bool, **options: Any) -> None:
     is charged for those that had to wait (no coordinated omission). A sweep raises the rate until
     the answers are late or refused, and the last good rate is what this server can be sized for.
 
-    The generator takes about 0.15 ms of one core a request: some 3,000 a second are its limit, and
+    The generator takes about 0.4 ms of one core a request: some 2,500 a second are its limit, and
     beside the server on a small machine it slows that down. It says when it was late itself.
     """
     plan = _plan(**options, is_open=sweep or options["rate"] is not None)
