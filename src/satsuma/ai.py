@@ -47,6 +47,7 @@ class Ai:
         account_id: str | None = None,
         token: str | None = None,
         models_dir: Path | str | None = None,
+        engine: str | None = None,
         precision: str | None = None,
         threads: int | None = None,
         skip_self_test: bool | None = None,
@@ -58,7 +59,8 @@ class Ai:
             account_id: the account on the server.
             token: an API token for it.
             models_dir: folder of the models, in this process.
-            precision: arithmetic of the weights, in this process.
+            engine: what runs the models in this process: auto, native or onnx.
+            precision: arithmetic of the weights, in this process: fp32 or int8.
             threads: cores to use, in this process; None asks the machine.
             skip_self_test: load models without comparing their published vectors.
 
@@ -67,6 +69,7 @@ class Ai:
         """
         local = {
             "models_dir": models_dir,
+            "engine": engine,
             "precision": precision,
             "threads": threads,
             "skip_self_test": skip_self_test,

@@ -85,7 +85,7 @@ def _check_software(_: Settings) -> Iterator[Finding]:
 
 def _check_engine(settings: Settings) -> Iterator[Finding]:
     engine, text = describe_engine(settings)
-    if engine is Engine.NATIVE:
+    if engine is settings.engine or engine is Engine.NATIVE:
         yield Finding("engine", Verdict.OK, text)
     else:
         advice = (

@@ -23,6 +23,7 @@ from satsuma.errors import ConfigurationError
 from satsuma.types import FloatArray, IntArray
 
 _COLUMNS = ("score", "sentence1", "sentence2")
+_FEWEST_SCORES = 2  # without two that differ there is no correlation
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,30 +116,33 @@ def read_pairs(path: Path) -> Pairs:
     Where it has a column `split`, only the rows of `test` count. It may be gzipped.
 
     Raises:
-        ConfigurationError: if it cannot be read, lacks a column, or has no row.
+        ConfigurationError: if it cannot be read, lacks a column, or has no two scores that differ.
     """
     try:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
         rows = [row for row in rows if row.get("split", "test") == "test"]
-        scores, first, second = ([row[name] for row in rows] for name in _COLUMNS)
+        scores, first, second = ([_cell(row, name) for row in rows] for name in _COLUMNS)
         pairs = Pairs(first, second, np.array(scores, dtype=np.float32))
-    except (
-        OSError,
-        EOFError,
-        UnicodeDecodeError,
-        csv.Error,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, LookupError, ValueError) as error:
         wanted = ", ".join(_COLUMNS)
-        message = f"{path} is no tab-separated file with the columns {wanted}: {error!r}"
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        message = f"{path} is no tab-separated file with a heading {wanted}: {reason}"
         raise ConfigurationError(message) from error
-    if not rows:
-        raise ConfigurationError(f"{path} has no row to compare.")
+    if len(np.unique(pairs.scores)) < _FEWEST_SCORES or not np.isfinite(pairs.scores).all():
+        raise ConfigurationError(f"{path} needs two rows or more, with scores that differ.")
     return pairs
+
+
+def _cell(row: dict[str, str | None], name: str) -> str:
+    """Read a column of a row; LookupError or ValueError if it has none."""
+    if name not in row:
+        raise LookupError(f"there is no column {name}")
+    value = row[name]
+    if value is None:
+        raise ValueError(f"a row has no {name}: {next(iter(row.values()))!r:.40}")
+    return value
 
 
 def read_texts(path: Path) -> list[str]:

@@ -146,8 +146,10 @@ class EmbeddingService:
         """
         self._tokenisers.shutdown(wait=False)
         has_ended = await run_in_background(lambda: self._scheduler.close(timeout_s))
+        if not has_ended:
+            return False
         try:
-            async with asyncio.timeout(timeout_s if has_ended else 0.0):
+            async with asyncio.timeout(timeout_s):
                 await self._residency.close()
         except TimeoutError:
             return False

@@ -12,6 +12,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -190,8 +191,8 @@ _COERCIONS: dict[Any, Callable[[Any], Any]] = {
 
 def _wanted(wanted: Any) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
-    if wanted is Precision:
-        return "one of " + ", ".join(Precision)
+    if issubclass(wanted, StrEnum):
+        return "one of " + ", ".join(wanted)
     return names.get(wanted, "text")
 
 

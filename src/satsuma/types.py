@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+DoubleArray: TypeAlias = npt.NDArray[np.float64]
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 TokenIds: TypeAlias = tuple[int, ...]  # a text that the client has tokenised

@@ -21,7 +21,10 @@ from satsuma.quality import (
 from satsuma.settings import load_settings
 from satsuma.store.manifest import ModelFiles
 
-PAIRS = "split\tscore\tsentence1\tsentence2\ntest\t4.5\tA cat.\tOne cat.\ntrain\t1\tx\ty\n"
+PAIRS = (
+    "split\tscore\tsentence1\tsentence2\n"
+    "test\t4.5\tA cat.\tOne cat.\ntest\t1\tA dog.\tTwo cats.\ntrain\t1\tx\ty\n"
+)
 
 
 def unit(*rows: tuple[float, float]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -75,19 +78,28 @@ def test_pairs_of_the_test_split_are_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(PAIRS.encode()) if name.endswith("gz") else PAIRS.encode())
     pairs = read_pairs(path)
-    assert (list(pairs.first), list(pairs.second)) == (["A cat."], ["One cat."])
-    assert pairs.scores.tolist() == [4.5]
+    assert (list(pairs.first), list(pairs.second)) == (
+        ["A cat.", "A dog."],
+        ["One cat.", "Two cats."],
+    )
+    assert pairs.scores.tolist() == [4.5, 1]
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"score\tsentence1\n1\tx\n", b"score\tsentence1\tsentence2\nx\ta\tb\n", b"\xff\xfe\x00"],
+    [
+        b"",
+        b"score\tsentence1\n1\tx\n",
+        b"score\tsentence1\tsentence2\nx\ta\tb\n",
+        b"score\tsentence1\tsentence2\n2\td\n",
+        b"\xff\xfe\x00",
+    ],
 )
 @pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
 def test_what_is_no_file_of_pairs_says_what_is(tmp_path: Path, name: str, content: bytes) -> None:
     """The columns are named."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigurationError, match=r"score, sentence1, sentence2|no row"):
+    with pytest.raises(ConfigurationError, match=r"score, sentence1, sentence2|needs two rows"):
         read_pairs(tmp_path / name)
 
 

@@ -51,7 +51,7 @@ class Report:
 @click.option(
     "--pairs",
     type=_FILE,
-    help="Pairs to compare on: tab-separated score, sentence1, sentence2, such as STS-B's file.",
+    help="Pairs to compare on: tab-separated, with a heading score, sentence1, sentence2.",
 )
 @click.option(
     "--models-dir",
@@ -69,9 +69,10 @@ def quantize(  # noqa: PLR0913, PLR0917 - click gives each option an argument
 ) -> None:
     """Pack a model's weights in int8, ahead of `satsuma serve --precision int8`.
 
-    int8 is about 1.8 times as fast as fp32 and takes less than half the memory. Its vectors are
-    close to those of fp32, not equal to them, so do not mix the two in one index. --report says
-    how close on texts of yours: the cosines and, for scored pairs, Spearman's correlation.
+    int8 is about 1.8 times as fast as fp32, and its layers take a quarter of the memory. Its
+    vectors are close to those of fp32, not equal to them, so do not mix the two in one index.
+    --report says how close on texts of yours: the cosines and, for scored pairs, Spearman's
+    correlation.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from satsuma.engine.architectures import EncoderConfig, EncoderRoles
-from satsuma.engine.machine import cores_per_cache, detect_cores
+from satsuma.engine.machine import detect_cores
 from satsuma.engine.native import backend as native
 from satsuma.engine.native.library import load_library
 from satsuma.engine.native.verify import best_kernels
@@ -56,8 +56,8 @@ def choose_backend(settings: Settings, config: EncoderConfig, weights_bytes: int
         return _native(settings)
     if settings.precision is not Precision.FP32:
         raise EngineError(
-            f"Precision {settings.precision} needs the native engine, which "
-            "`satsuma doctor` says more about; ONNX Runtime does fp32."
+            f"Precision {settings.precision} needs the native engine, and ONNX Runtime was chosen. "
+            "Leave out --engine onnx; where `satsuma doctor` shows no native engine, use fp32."
         )
     return _onnx(settings, config, weights_bytes)
 
@@ -69,7 +69,7 @@ def chosen_engine(settings: Settings) -> Engine:
     try:
         load_library()
     except EngineError as error:
-        _LOGGER.warning("%s ONNX Runtime takes its place.", error)
+        _LOGGER.warning("%s. ONNX Runtime takes its place.", error)
         return Engine.ONNX
     return Engine.NATIVE
 
@@ -94,14 +94,9 @@ def count_lanes(settings: Settings) -> int:
 
 
 def share_cores(settings: Settings) -> dict[Width, int]:
-    """Say how many cores a run of each width has.
-
-    A lone query's run stays within one last-level cache, since its steps last microseconds.
-    """
+    """Say how many cores a run of each width has."""
     threads = count_threads(settings)
-    near = cores_per_cache() or threads
-    lane = threads // count_lanes(settings)
-    return {Width.ONE_LANE: lane, Width.ALL_CORES: max(lane, min(threads, near))}
+    return {Width.ONE_LANE: threads // count_lanes(settings), Width.ALL_CORES: threads}
 
 
 def _native(settings: Settings) -> Backend:

@@ -107,7 +107,7 @@ def load_model(
         precision=settings.precision,
     )
     if not settings.skip_self_test:
-        run_self_test(loaded.id, published, loaded.embed_one)
+        run_self_test(loaded.id, published, loaded.embed_one, settings.precision)
     return loaded
 
 

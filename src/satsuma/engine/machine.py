@@ -97,27 +97,6 @@ def _read(path: Path) -> str:
         return ""
 
 
-def cores_per_cache(root: Path = Path("/")) -> int | None:
-    """Return how many of this process's processors share a last-level cache, at most.
-
-    A run over more of them passes every step's result through memory. None where the system does
-    not tell, as on macOS.
-
-    Args:
-        root: where /sys lies; tests give a folder of their own.
-    """
-    allowed = set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set()
-    caches = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cache/index3/shared_cpu_list")
-    shared = [len(_processors(_read(cache)) & allowed) for cache in caches]
-    return max(shared, default=0) or None
-
-
-def _processors(text: str) -> set[int]:
-    """Read a list such as `0-3,8`."""
-    ranges = [part.split("-") for part in text.strip().split(",") if part]
-    return {one for ends in ranges for one in range(int(ends[0]), int(ends[-1]) + 1)}
-
-
 def instruction_sets() -> tuple[str, ...]:
     """Name the vector instruction sets of this processor that matter to an encoder, sorted."""
     wanted = {"avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16"}

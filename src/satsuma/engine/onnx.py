@@ -103,6 +103,8 @@ class OnnxEncoder:
         inputs = graph_inputs(microbatch)
         try:
             (hidden_states,) = self._sessions[width].run(None, inputs)
+        except KeyError as error:
+            raise EngineError("The model was unloaded.") from error
         except Exception as error:  # the runtime's exceptions share no base class of their own
             raise EngineError(f"ONNX Runtime failed: {error}") from error
         return hidden_states  # type: ignore[no-any-return]  # (T, H)

@@ -105,6 +105,8 @@ def _discard_old(entry: Path) -> None:
     """Delete what was packed of the same weights and not used for weeks, as after an upgrade."""
     weights, oldest_s = entry.name.split("-")[0], time.time() - _KEPT_UNUSED_S
     for record in entry.parent.glob(f"{weights}-*/{_RECORD}"):
+        if not record.exists():  # another process was first
+            continue
         if record.stat().st_mtime < oldest_s and record.parent != entry:
             shutil.rmtree(record.parent, ignore_errors=True)
 

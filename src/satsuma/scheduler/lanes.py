@@ -54,6 +54,7 @@ class LaneThreads:
             bury: called in the thread when that has ended, whichever way.
         """
         self._lanes = lanes
+        self._niceness = _niceness()  # a revived lane's thread inherits the dead one's
         self._serve = serve
         self._bury = bury
         self._changed = threading.Condition()
@@ -92,7 +93,7 @@ class LaneThreads:
         """Serve; on any end but the last, start the lane anew."""
         is_done = False
         if not lane.is_express:
-            _yield_to_others()
+            _yield_to_others(self._niceness + _NICENESS)
         try:
             self._serve(lane)
             is_done = True
@@ -109,8 +110,13 @@ class LaneThreads:
                 timer.start()
 
 
-def _yield_to_others() -> None:
-    """Let other threads go first; on Linux alone has a thread a niceness of its own."""
+def _niceness() -> int:
+    """Return this thread's; on Linux alone has a thread one of its own."""
+    return os.getpriority(os.PRIO_PROCESS, 0) if sys.platform == "linux" else 0
+
+
+def _yield_to_others(niceness: int) -> None:
+    """Let other threads go first."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
+            os.setpriority(os.PRIO_PROCESS, 0, niceness)

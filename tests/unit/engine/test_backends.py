@@ -21,24 +21,11 @@ def test_lanes_are_the_setting_or_the_cores(threads: int, lanes: int, expected: 
 
 
 @pytest.mark.parametrize(
-    ("threads", "lanes", "near", "expected"),
-    [
-        (8, 0, None, (1, 8)),  # unknown caches
-        (8, 0, 4, (1, 4)),  # a lone query stays in one cache
-        (8, 2, 4, (4, 4)),
-        (8, 1, 4, (8, 8)),  # a lane over all cores was asked for
-        (2, 0, 2, (1, 2)),
-    ],
+    ("threads", "lanes", "expected"),
+    [(8, 0, (1, 8)), (8, 2, (4, 8)), (8, 1, (8, 8)), (2, 0, (1, 2))],
 )
-def test_cores_of_a_run(
-    monkeypatch: pytest.MonkeyPatch,
-    threads: int,
-    lanes: int,
-    near: int | None,
-    expected: tuple[int, int],
-) -> None:
+def test_cores_of_a_run(threads: int, lanes: int, expected: tuple[int, int]) -> None:
     """By its width: a lane's, and all."""
-    monkeypatch.setattr(backends, "cores_per_cache", lambda: near)
     shares = backends.share_cores(load_settings({"threads": threads, "lanes": lanes}, environ={}))
     assert (shares[Width.ONE_LANE], shares[Width.ALL_CORES]) == expected
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from satsuma.engine.native import library
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError, SelfTestError, UnsupportedModelError
 from satsuma.settings import Settings, load_settings
+from satsuma.store.catalog import bundled_catalog
 from satsuma.store.manifest import ModelFiles, ModelManifest, PublishedVector
 from satsuma.types import Engine, Pooling, Precision
 
@@ -85,6 +88,43 @@ def test_an_installation_without_the_library_runs_on_onnx_runtime(
         library.load_library.cache_clear()
     assert type(loaded.encoder).__name__ == "OnnxEncoder"
     assert "ONNX Runtime takes its place" in caplog.text
+
+
+def test_real_weights_pass_their_self_test_in_int8(all_minilm_files: ModelFiles) -> None:
+    """The published vectors refuse other weights, not another arithmetic."""
+    published = bundled_catalog().published_vectors(all_minilm_files.manifest.id)
+    settings = replace(SETTINGS, precision=Precision.INT8)
+    assert load_model(all_minilm_files, settings, published).precision is Precision.INT8
+
+
+@pytest.mark.parametrize("engine", [Engine.NATIVE, Engine.ONNX])
+def test_a_run_outlives_the_unloading_of_its_model(tiny: ModelFiles, engine: Engine) -> None:
+    """A request that nobody waits for any more may still be in a lane."""
+    encoder = load_model(tiny, replace(SETTINGS, engine=engine)).encoder
+    microbatch = Microbatch.pack([np.arange(64)] * 200)
+    expected = encoder.encode(microbatch, Width.ONE_LANE)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(encoder.encode, microbatch, Width.ONE_LANE)
+        time.sleep(0.01)
+        encoder.close()
+        np.testing.assert_array_equal(running.result(), expected)
+    encoder.close()
+    with pytest.raises(EngineError):
+        encoder.encode(microbatch, Width.ONE_LANE)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(
+    tiny: ModelFiles, precision: Precision, value: float
+) -> None:
+    """Int8 would turn them into numbers."""
+    path = tiny.folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["encoder.layer.1.attention.self.query.weight"][3, 5] = value
+    save_file(tensors, path)
+    with pytest.raises(UnsupportedModelError, match="not finite"):
+        load_model(tiny, replace(SETTINGS, precision=precision))
 
 
 def test_half_precision_weights_are_served(tiny: ModelFiles) -> None:

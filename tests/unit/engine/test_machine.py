@@ -8,7 +8,6 @@ import pytest
 
 from satsuma.engine.machine import (
     Cores,
-    cores_per_cache,
     detect_cores,
     instruction_sets,
     read_quota,
@@ -167,19 +166,3 @@ def test_this_machine() -> None:
     assert total_memory_bytes() > 2**26
     assert 1 <= detect_cores().usable <= detect_cores().machine
     assert instruction_sets()
-
-
-def test_processors_that_share_a_cache_are_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two caches of four processors, of which this process may use three and two."""
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 3, 6, 7}, raising=False)
-    folder = "sys/devices/system/cpu/cpu{}/cache/index3/shared_cpu_list"
-    lists = {0: "0-1,3-4", 1: "0-1,3-4", 6: "2,5-7", 7: "2,5-7"}
-    lay(tmp_path, {folder.format(number): f"{text}\n" for number, text in lists.items()})
-    assert cores_per_cache(tmp_path) == 3
-
-
-def test_a_system_that_names_no_cache_says_nothing(tmp_path: Path) -> None:
-    """As macOS, and some virtual machines."""
-    assert cores_per_cache(tmp_path) is None

@@ -5,6 +5,7 @@ All models share them, since the scheduler shares the cores among all models.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_void_p
@@ -13,7 +14,8 @@ from functools import cache
 
 from satsuma.engine.native.library import load_library
 from satsuma.engine.protocol import Width
-from satsuma.errors import EngineError
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,6 @@ class Crews:
         Args:
             shares: cores of a run, by its width.
             num_lanes: runs of a lane's width at once.
-
-        Raises:
-            EngineError: if the system grants no more threads.
         """
         self._idle = {
             Width.ALL_CORES: [_start(shares[Width.ALL_CORES], 0)],
@@ -71,5 +70,6 @@ def _start(num_workers: int, number: int) -> Crew:  # noqa: ARG001 - a crew for 
         return _ALONE
     helpers = load_library().start_workers(num_workers - 1)
     if not helpers:
-        raise EngineError(f"The system refuses {num_workers - 1} more threads.")
+        _LOGGER.warning("the system refuses %d more threads; runs have one core", num_workers - 1)
+        return _ALONE
     return Crew(helpers, num_workers)

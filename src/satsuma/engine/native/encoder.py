@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 from ctypes import byref, c_int64, c_void_p
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,18 @@ from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
 from satsuma.types import ByteArray, FloatArray
 
+_CACHE_LINE_BYTES = 64
 _CACHE_LINE_FLOATS = 16
 _POINTERS = ("weight", "bias", "scale", "column_sum")
 _KEPT_WORKSPACE_BYTES = 64 * 2**20  # a workspace beyond it, as after one long text, is let go
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A program's steps, and the mapping that their addresses lie in."""
+
+    weights: ByteArray
+    steps: ctypes.Array[StepStruct]
 
 
 class NativeEncoder:
@@ -39,8 +48,8 @@ class NativeEncoder:
         """
         self._program = Program.read(folder)
         self._library, self._kernels = load_library(), kernels.struct
-        self._weights = _map(folder / WEIGHTS_NAME)
-        self._steps = _bind(self._program, self._weights)
+        weights = _map(folder / WEIGHTS_NAME)
+        self._loaded: _Loaded | None = _Loaded(weights, _bind(self._program, weights))
         self._crews = crews
         columns = self._kernels.panel_columns
         self._strides = [spread(round_up(w, columns)) for w in self._program.widths]
@@ -48,20 +57,23 @@ class NativeEncoder:
         self._stride_array = (c_int64 * len(Buffer))(*self._strides)
         self._idle_workspaces: list[ByteArray] = []
         self.hidden_size = self._program.widths[Buffer.OUTPUT]
-        self.memory_bytes = self._weights.nbytes
+        self.memory_bytes = weights.nbytes
 
     def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
         """Run the model; see `engine.protocol.Encoder`."""
+        loaded = self._loaded  # held for the whole run: C reads what it maps
+        if loaded is None:
+            raise EngineError("The model was unloaded.")
         self._check(microbatch)
         output = np.empty((len(microbatch.token_ids), self.hidden_size), np.float32)  # (T, H)
         with self._crews.lend(width) as crew:
-            self._run(microbatch, output, crew)
+            self._run(loaded.steps, microbatch, output, crew)
         return output
 
     def close(self) -> None:
-        """Unmap the weights."""
+        """Let go of the weights; the last run that still reads them unmaps them."""
         self._idle_workspaces.clear()
-        del self._weights
+        self._loaded = None
 
     def _check(self, microbatch: Microbatch) -> None:
         """Refuse what would read beyond a table; C checks nothing."""
@@ -71,19 +83,27 @@ class NativeEncoder:
         if longest > self._program.max_positions:
             raise EngineError(f"{longest} tokens, and {self._program.max_positions} positions.")
 
-    def _run(self, microbatch: Microbatch, output: FloatArray, crew: Crew) -> None:
+    def _run(
+        self,
+        steps: ctypes.Array[StepStruct],
+        microbatch: Microbatch,
+        output: FloatArray,
+        crew: Crew,
+    ) -> None:
         lengths = microbatch.lengths  # (B,)
         num_tokens = len(microbatch.token_ids)
         token_ids = np.ascontiguousarray(microbatch.token_ids, dtype=np.int64)  # (T,)
         starts = np.zeros(len(lengths) + 1, np.int64)  # (B + 1,)
         np.cumsum(lengths, out=starts[1:])
         scratch_bytes = self._kernels.scratch_bytes(
-            self._steps, len(self._steps), int(lengths.max()), num_tokens
+            steps, len(steps), int(lengths.max()), num_tokens
         )
         rows = [num_tokens * stride for stride in self._strides[: Buffer.OUTPUT]]
         places = np.cumsum([0, *(round_up(one, _CACHE_LINE_FLOATS) * 4 for one in rows)]).tolist()
-        workspace = self._take_workspace(places[-1] + crew.num_workers * scratch_bytes)
-        base = workspace.ctypes.data
+        workspace = self._take_workspace(
+            places[-1] + crew.num_workers * scratch_bytes + _CACHE_LINE_BYTES
+        )
+        base = round_up(workspace.ctypes.data, _CACHE_LINE_BYTES)
         buffers = (c_void_p * len(Buffer))(*(base + p for p in places[:-1]), output.ctypes.data)
         batch = BatchStruct(
             num_tokens,
@@ -96,7 +116,7 @@ class NativeEncoder:
             scratch_bytes,
         )
         self._library.run_program(
-            crew.helpers, byref(self._kernels), self._steps, len(self._steps), byref(batch)
+            crew.helpers, byref(self._kernels), steps, len(steps), byref(batch)
         )
         self._give_back(workspace)
 

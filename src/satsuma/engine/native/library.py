@@ -99,8 +99,14 @@ def load_library() -> ctypes.CDLL:
     """
     try:
         library = ctypes.CDLL(str(LIBRARY_PATH))
-    except OSError as error:
+        _declare(library)
+    except (OSError, AttributeError) as error:  # none, or another version's
         raise EngineError(f"The native engine cannot be loaded: {error}") from error
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    """Give the functions their types; AttributeError if one is missing."""
     library.list_kernels.restype = c_int64
     library.list_kernels.argtypes = [POINTER(POINTER(KernelsStruct)), c_int64]
     library.start_workers.restype = c_void_p
@@ -115,7 +121,6 @@ def load_library() -> ctypes.CDLL:
         c_int64,
         POINTER(BatchStruct),
     ]
-    return library
 
 
 @dataclass(frozen=True, slots=True)

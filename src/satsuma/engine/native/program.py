@@ -22,9 +22,10 @@ import numpy as np
 from satsuma.engine.architectures import EncoderConfig, EncoderRoles, LayerRoles, Linear, Norm
 from satsuma.engine.native.library import Activation, Operation
 from satsuma.engine.native.packing import Layout, pack_bias, pack_panels, quantize_panels
+from satsuma.errors import UnsupportedModelError
 from satsuma.types import FloatArray, Precision
 
-PROGRAM_VERSION = 2  # raise it whenever what is written changes
+PROGRAM_VERSION = 3  # raise it whenever what is written changes
 PROGRAM_NAME = "program.json"
 WEIGHTS_NAME = "weights"
 
@@ -183,6 +184,8 @@ class _Writer:
         """Multiply by a weight (N, K) and add a bias (N,): (T, K) -> (T, N)."""
         out_width, in_width = weight.shape
         others |= {"in_width": in_width, "out_width": out_width}
+        if not np.isfinite(weight).all():
+            raise UnsupportedModelError("The checkpoint holds weights that are not finite.")
         others["bias"] = self._append(pack_bias(bias, self.layout.target))
         if self.layout.precision is Precision.FP32:
             panels = pack_panels(weight, self.layout.target)
@@ -208,6 +211,8 @@ class _Writer:
 
     def _append(self, values: np.ndarray[Any, Any]) -> int:
         """Write values to the weights file; returns their place in it."""
+        if not np.isfinite(values).all():
+            raise UnsupportedModelError("The checkpoint holds values that are not finite.")
         self.weights.write(b"\0" * (-self.weights.tell() % _ALIGNMENT_BYTES))
         place = self.weights.tell()
         self.weights.write(np.ascontiguousarray(values).data)

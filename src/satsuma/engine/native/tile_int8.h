@@ -154,6 +154,9 @@ static struct row_scale measure_row(const float *row, int64_t width) {
   return (struct row_scale){(high - low) / 255.0f, low};
 }
 
+/* Rounding may put a row's greatest value just beyond 255. */
+INLINE vector to_byte(vector value) { return at_most(at_least(value, 0.0f), 255.0f); }
+
 /* Write q of one row into its place in a strip: every STRIP_ROWS * 4 bytes, 4 inputs. */
 static void quantize_row(const float *row, int64_t width, struct row_scale range, uint8_t *strip) {
   const float factor = range.scale > 0 ? 1.0f / range.scale : 0.0f;
@@ -161,13 +164,13 @@ static void quantize_row(const float *row, int64_t width, struct row_scale range
   int64_t k = 0;
   for (; k + LANES <= width; k += LANES) {
     vector_bytes bytes = __builtin_convertvector(
-        __builtin_convertvector(load(row + k) * factor + shift, vector_int), vector_bytes);
+        __builtin_convertvector(to_byte(load(row + k) * factor + shift), vector_int), vector_bytes);
     UNROLL for (int part = 0; part < LANES; part += GROUP)
       memcpy(strip + (k + part) * STRIP_ROWS, (const char *)&bytes + part, GROUP);
   }
   for (; k < round_up(width, TWO_GROUPS); k++)
     strip[k / GROUP * GROUP * STRIP_ROWS + k % GROUP] =
-        k < width ? (uint8_t)(row[k] * factor + shift) : 0;
+        k < width ? (uint8_t)to_byte(splat(row[k] * factor + shift))[0] : 0;
 }
 
 /* Quantise rows into strips, and keep their scales. */
