@@ -123,8 +123,12 @@ async def _answer(service: EmbeddingService, model: str, texts: Sequence[str]) -
         EmbedRequest(model, tuple(texts[start : start + _TEXTS_PER_REQUEST]))
         for start in range(0, len(texts), _TEXTS_PER_REQUEST)
     ]
-    results = await asyncio.gather(*map(service.embed, requests))
-    return sum(result.usage.total_tokens for result in results)
+
+    async def answer(request: EmbedRequest) -> int:
+        """Let go of the vectors, as a server does that has sent them."""
+        return (await service.embed(request)).usage.total_tokens
+
+    return sum(await asyncio.gather(*map(answer, requests)))
 
 
 def make_texts(count: int) -> list[str]:
