@@ -78,7 +78,7 @@ def embed_all(
     token_budget: int,
     advance: Callable[[int], object] = lambda _: None,
 ) -> FloatArray:
-    """Embed texts in microbatches of similar lengths, on one core: (N, H) of unit length.
+    """Embed texts in microbatches of similar lengths, over all cores: (N, H) of unit length.
 
     Args:
         model: what embeds.

@@ -153,7 +153,7 @@ class EmbeddingService:
                 await self._residency.close()
         except TimeoutError:
             return False
-        return has_ended
+        return True
 
     def _look_up(self, model: str) -> ModelManifest:
         known = self._catalog.find(model)

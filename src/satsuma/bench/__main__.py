@@ -26,6 +26,7 @@ from satsuma.bench.http_load import (
     running_server,
 )
 from satsuma.bench.measure import Contender, Measurement, measure
+from satsuma.bench.options import rounds_option
 from satsuma.bench.random_model import SHAPES, ModelShape
 from satsuma.bench.report import Report, describe_surroundings, format_heading, format_table
 from satsuma.bench.workload import LONE, MIXED, WORKLOADS, Workload, text_flops
@@ -63,13 +64,7 @@ class Plan:
     show_default=True,
     help="Sizes of the model.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Samples of each contender, taken in turns.",
-)
+@rounds_option
 @click.option(
     "--seconds",
     type=click.FloatRange(0, min_open=True),

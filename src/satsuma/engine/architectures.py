@@ -9,11 +9,12 @@ https://huggingface.co/docs/transformers/model_doc/bert
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from satsuma.errors import UnsupportedModelError
+from satsuma.types import FloatArray
 
 SUPPORTED_MODEL_TYPES = ("bert",)
 SUPPORTED_ACTIVATIONS = ("gelu", "relu")
@@ -82,6 +83,10 @@ class EncoderRoles:
     token_type_embeddings: str  # (2, H); a text is all of type 0
     embedding_norm: Norm
     layers: tuple[LayerRoles, ...]
+
+
+# Tensor name -> float32 array, as Hugging Face stores it.
+ReadTensor = Callable[[str], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from satsuma.engine.architectures import EncoderConfig, EncoderRoles
+from satsuma.engine.architectures import EncoderConfig, EncoderRoles, ReadTensor
 from satsuma.engine.machine import detect_cores
 from satsuma.engine.native import backend as native
 from satsuma.engine.native.library import load_library
@@ -19,11 +19,9 @@ from satsuma.engine.native.verify import best_kernels
 from satsuma.engine.protocol import Encoder, Width
 from satsuma.errors import EngineError
 from satsuma.settings import Settings
-from satsuma.types import Engine, FloatArray, Precision
+from satsuma.types import Engine, Precision
 
 _LOGGER = logging.getLogger(__name__)
-
-ReadTensor = Callable[[str], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +24,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from satsuma.engine.architectures import EncoderConfig, EncoderRoles, LayerRoles, Linear, Norm
+from satsuma.engine.architectures import (
+    EncoderConfig,
+    EncoderRoles,
+    LayerRoles,
+    Linear,
+    Norm,
+    ReadTensor,
+)
 from satsuma.types import FloatArray
 
 GRAPH_VERSION = 2  # raise it whenever this file changes what it builds
@@ -34,8 +40,6 @@ _OPSET = 17
 _IR_VERSION = 10
 _CONTRIB = "com.microsoft"
 _ALIGNMENT_BYTES = 4096  # a page, so that the runtime can map each tensor by itself
-
-ReadTensor = Callable[[str], FloatArray]
 
 
 def write_graph(config: EncoderConfig, roles: EncoderRoles, read: ReadTensor, folder: Path) -> Path:

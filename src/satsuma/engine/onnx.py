@@ -21,7 +21,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from satsuma.engine import graph
-from satsuma.engine.architectures import EncoderConfig, EncoderRoles
+from satsuma.engine.architectures import EncoderConfig, EncoderRoles, ReadTensor
 from satsuma.engine.machine import instruction_sets
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
@@ -40,7 +40,7 @@ def cache_parts() -> tuple[object, ...]:
 
 
 def write_packed(
-    config: EncoderConfig, roles: EncoderRoles, read: graph.ReadTensor, folder: Path
+    config: EncoderConfig, roles: EncoderRoles, read: ReadTensor, folder: Path
 ) -> None:
     """Fill an empty folder with what `OnnxEncoder` maps; see `graph.write_graph`."""
     source = graph.write_graph(config, roles, read, folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import platformdirs
 
+from satsuma.bench.options import rounds_option
 from satsuma.bench.peers import catalog, models, workloads
 from satsuma.bench.peers.environments import default_folder
 from satsuma.bench.peers.errors import PeerError
@@ -50,13 +51,7 @@ _MODELS_DIR = Path(platformdirs.user_cache_dir("satsuma", appauthor=False)) / "b
     multiple=True,
     help="May be given several times.  [default: all]",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Samples of each contender, taken in turns.",
-)
+@rounds_option
 @click.option(
     "--seconds",
     type=click.FloatRange(0, min_open=True),

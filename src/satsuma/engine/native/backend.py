@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from satsuma.engine.architectures import EncoderConfig, EncoderRoles
+from satsuma.engine.architectures import EncoderConfig, EncoderRoles, ReadTensor
 from satsuma.engine.native.crews import Crews
 from satsuma.engine.native.encoder import NativeEncoder
 from satsuma.engine.native.packing import Layout
-from satsuma.engine.native.program import PROGRAM_VERSION, ReadTensor, write_program
+from satsuma.engine.native.program import PROGRAM_VERSION, write_program
 from satsuma.engine.native.verify import best_kernels
 from satsuma.engine.protocol import Width
 from satsuma.types import Precision

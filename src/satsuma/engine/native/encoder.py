@@ -19,7 +19,7 @@ from satsuma.errors import EngineError
 from satsuma.types import ByteArray, FloatArray
 
 _CACHE_LINE_BYTES = 64
-_CACHE_LINE_FLOATS = 16
+_CACHE_LINE_FLOATS = _CACHE_LINE_BYTES // 4
 _POINTERS = ("weight", "bias", "scale", "column_sum")
 _KEPT_WORKSPACE_BYTES = 64 * 2**20  # a workspace beyond it, as after one long text, is let go
 
@@ -98,8 +98,8 @@ class NativeEncoder:
         scratch_bytes = self._kernels.scratch_bytes(
             steps, len(steps), int(lengths.max()), num_tokens
         )
-        rows = [num_tokens * stride for stride in self._strides[: Buffer.OUTPUT]]
-        places = np.cumsum([0, *(round_up(one, _CACHE_LINE_FLOATS) * 4 for one in rows)]).tolist()
+        sizes = [num_tokens * stride * 4 for stride in self._strides[: Buffer.OUTPUT]]
+        places = np.cumsum([0, *sizes]).tolist()  # whole cache lines, as the strides are
         workspace = self._take_workspace(
             places[-1] + crew.num_workers * scratch_bytes + _CACHE_LINE_BYTES
         )
@@ -138,7 +138,7 @@ def spread(stride: int) -> int:
 
     Rows of 12,288 bytes share 16 of a second-level cache's 1,024 sets, and evict each other.
     """
-    lines = -(-stride // _CACHE_LINE_FLOATS)
+    lines = round_up(stride, _CACHE_LINE_FLOATS) // _CACHE_LINE_FLOATS
     return (lines | 1) * _CACHE_LINE_FLOATS
 
 

@@ -84,7 +84,6 @@ static int64_t scratch_bytes(const struct step *steps, int64_t num_steps, int64_
 const struct kernels SYMBOL(KERNELS_NAME) = {
     .name = TEXT_OF(KERNELS_NAME),
     .panel_columns = PANEL_COLUMNS,
-    .strip_rows = STRIP_ROWS,
     .quad_limit = QUAD_LIMIT,
     .scratch_bytes = scratch_bytes,
     .count_tasks = count_tasks,

@@ -50,7 +50,6 @@ class StepStruct(ctypes.Structure):
         ("out_width", c_int32),
         ("num_heads", c_int32),
         ("epsilon", c_float),
-        ("num_rows", c_int32),
         ("weight", c_void_p),
         ("bias", c_void_p),
         ("scale", c_void_p),
@@ -82,7 +81,6 @@ class KernelsStruct(ctypes.Structure):
     _fields_ = (
         ("name", c_char_p),
         ("panel_columns", c_int32),
-        ("strip_rows", c_int32),
         ("quad_limit", c_int32),
         ("scratch_bytes", _ScratchBytes),
         ("count_tasks", c_void_p),

@@ -9,12 +9,8 @@
 #include "tile.h"
 #include "tile_int8.h"
 
-#ifndef DEPTH
 #define DEPTH 768      /* rows of a panel that are multiplied before the next strip */
-#endif
-#ifndef BLOCK_ROWS
 #define BLOCK_ROWS 516 /* rows that pass a panel; a whole number of strips for 6 and 12 */
-#endif
 
 static int64_t count_panels(int64_t columns) {
   return (columns + PANEL_COLUMNS - 1) / PANEL_COLUMNS;

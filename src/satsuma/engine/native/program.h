@@ -26,7 +26,6 @@ struct step {
   int32_t out_width;   /* LINEAR: N */
   int32_t num_heads;   /* ATTENTION */
   float epsilon;       /* NORM */
-  int32_t num_rows;    /* EMBED: rows of the word table */
   const void *weight;  /* LINEAR: panels. NORM: gain (H). EMBED: word table (V, H) */
   const float *bias;   /* LINEAR: (N rounded up). NORM: (H). EMBED: position table (P, H) */
   const float *scale;        /* LINEAR_INT8: of each output column */
@@ -49,7 +48,6 @@ struct batch {
 struct kernels {
   const char *name;
   int32_t panel_columns; /* columns of a weight panel */
-  int32_t strip_rows;    /* rows of an activation strip */
   int32_t quad_limit;     /* largest sum of four int8 weights of one sign: see packing.py */
   int64_t (*scratch_bytes)(const struct step *steps, int64_t num_steps, int64_t longest,
                            int64_t num_tokens);

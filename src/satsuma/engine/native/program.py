@@ -11,7 +11,7 @@ https://arxiv.org/abs/1810.04805
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -19,20 +19,25 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from satsuma.engine.architectures import EncoderConfig, EncoderRoles, LayerRoles, Linear, Norm
+from satsuma.engine.architectures import (
+    EncoderConfig,
+    EncoderRoles,
+    LayerRoles,
+    Linear,
+    Norm,
+    ReadTensor,
+)
 from satsuma.engine.native.library import Activation, Operation
 from satsuma.engine.native.packing import Layout, pack_bias, pack_panels, quantize_panels
 from satsuma.errors import UnsupportedModelError
 from satsuma.types import FloatArray, Precision
 
-PROGRAM_VERSION = 3  # raise it whenever what is written changes
+PROGRAM_VERSION = 4  # raise it whenever what is written changes
 PROGRAM_NAME = "program.json"
 WEIGHTS_NAME = "weights"
 
 _ALIGNMENT_BYTES = 64  # a cache line
 _ACTIVATIONS = {"gelu": Activation.GELU, "relu": Activation.RELU}
-
-ReadTensor = Callable[[str], FloatArray]
 
 
 class Buffer(IntEnum):
@@ -59,7 +64,6 @@ class Step:
     residual: int = -1
     num_heads: int = 0
     epsilon: float = 0.0
-    num_rows: int = 0
     weight: int = 0
     bias: int = 0
     scale: int = 0
@@ -142,7 +146,6 @@ class _Writer:
             Buffer.SUM,
             Buffer.SUM,
             in_width=self.config.hidden_size,
-            num_rows=self.config.vocab_size,
             weight=self._append(self.read(roles.word_embeddings)),  # (V, H)
             bias=self._append(self.read(roles.position_embeddings) + type_row),  # (P, H)
         )
