@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from satsuma.columns import align
+
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 
 UNSENT = "unsent"
@@ -133,9 +135,7 @@ def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
 def format_table(phases: Sequence[Figures]) -> str:
     """Lay the phases out, a line each."""
     heads = ["", *(f"{name} ms" for name in PERCENTILES), "requests/s", "tokens/s", "errors"]
-    rows = [heads, *(_columns(phase) for phase in phases)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(_line(row, widths) for row in rows)
+    return align([heads, *map(_columns, phases)], num_left=1)
 
 
 def _columns(phase: Figures) -> list[str]:
@@ -145,11 +145,6 @@ def _columns(phase: Figures) -> list[str]:
     errors = ", ".join(f"{count} x {status}" for status, count in sorted(phase.errors.items()))
     rates = [f"{phase.requests_per_s:.1f}", f"{phase.tokens_per_s:.0f}"]
     return [phase.name, *latencies, *rates, errors or "none"]
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-    return "  ".join([first.strip().ljust(widths[0]), *rest]).rstrip()
 
 
 def warnings(phases: Sequence[Figures]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from satsuma import __version__
 from satsuma.bench.ceiling import Ceiling
 from satsuma.bench.measure import Measurement, Spread
+from satsuma.columns import align
 
 VERSIONED = ("onnxruntime", "tokenizers", "numpy")
 
@@ -99,8 +100,7 @@ def format_heading(where: Surroundings, model: str, flops_per_token: float, top:
 def format_table(measurements: Sequence[Measurement], ceiling: Ceiling) -> str:
     """Lay out one line a measurement; shares are of the ceiling over all threads."""
     rows = [_HEADER, *(_row(measurement, ceiling) for measurement in measurements)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    return "\n".join(_line(row, widths) for row in rows)
+    return align(rows, num_left=2)
 
 
 def _row(one: Measurement, ceiling: Ceiling) -> tuple[str, ...]:
@@ -117,15 +117,6 @@ def _row(one: Measurement, ceiling: Ceiling) -> tuple[str, ...]:
 
 def _quartiles(spread: Spread, number_format: str) -> str:
     return f"{spread.lower_quartile:{number_format}} to {spread.upper_quartile:{number_format}}"
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Words to the left, numbers to the right."""
-    cells = [
-        cell.ljust(width) if column < 2 else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
 
 
 def _rounded(content: Any) -> Any:

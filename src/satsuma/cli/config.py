@@ -9,6 +9,7 @@ from typing import Any
 import click
 import orjson
 
+from satsuma.columns import align
 from satsuma.settings import Origin, trace_settings
 
 # The password of a URL such as postgresql://user:password@host/name.
@@ -43,7 +44,8 @@ def show(*, as_json: bool, changed: bool, config_file: Path | None) -> None:
     """  # noqa: D301 - click reads the \b
     origins = trace_settings(config_file=config_file)
     shown = [one for one in origins if not changed or one.source != "default"]
-    for line in _json_lines(shown) if as_json else _lines(shown):
+    lines = _json_lines(shown) if as_json else [_table(shown)] if shown else []
+    for line in lines:
         click.echo(line)
 
 
@@ -64,10 +66,8 @@ def _plain(value: Any) -> Any:
     return mask_password(str(value)) if isinstance(value, str | Path) else value
 
 
-def _lines(origins: list[Origin]) -> list[str]:
-    cells = [(one.name, _text(one.value), one.source) for one in origins]
-    widths = [max((len(row[column]) for row in cells), default=0) for column in range(2)]
-    return [f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in cells]
+def _table(origins: list[Origin]) -> str:
+    return align((one.name, _text(one.value), one.source) for one in origins)
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from satsuma.columns import align
 from satsuma.errors import ConfigurationError, JobNotFoundError
 from satsuma.jobs.assembly import open_upkeep
 from satsuma.jobs.records import Job
@@ -81,7 +82,7 @@ def list_jobs(
     if not found:
         click.echo("No jobs.", err=True)
         return
-    click.echo(_table([_HEADINGS, *(_columns(job) for job in found)]))
+    click.echo(align([_HEADINGS, *(_columns(job) for job in found)]))
 
 
 @jobs.command("show")
@@ -190,12 +191,6 @@ def _columns(job: Job) -> tuple[str, ...]:
         _moment(job.created_at_s) or "-",
         _moment(job.expires_at_s) or "-",
     )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows)
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _moment(at_s: float | None) -> str | None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from satsuma.cli.quantize import quantize
+from satsuma.columns import align
 from satsuma.engine.architectures import SUPPORTED_MODEL_TYPES
 from satsuma.engine.architectures.folder import check_folder
 from satsuma.errors import ConfigurationError
@@ -69,7 +70,7 @@ def list_models(models_dir: Path | None, is_json: bool) -> None:
     if is_json:
         click.echo(json.dumps([_to_json(row) for row in rows], indent=2))
         return
-    click.echo(_table([_HEADINGS, *(_columns(row) for row in rows)]))
+    click.echo(align([_HEADINGS, *(_columns(row) for row in rows)]))
 
 
 @models.command("pull")
@@ -207,13 +208,6 @@ def _columns(row: ModelStatus) -> tuple[str, ...]:
         in_megabytes(row.size_bytes) if row.size_bytes else "-",
         row.state,
     )
-
-
-def _table(rows: Iterable[Sequence[str]]) -> str:
-    rows = list(rows)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows)
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _decided(row: ModelStatus) -> dict[str, dict[str, Any]]:

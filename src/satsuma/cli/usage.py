@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
+from satsuma.columns import align
 from satsuma.errors import ModelNotFoundError
 from satsuma.settings import load_settings
 from satsuma.store.catalog import Catalog
@@ -61,7 +62,7 @@ def usage(
     summed = replace(total(rows), day="all")
     cells = [_HEADINGS, *(_cells(catalog, row, [row]) for row in rows)]
     cells.append(_cells(catalog, summed, rows))
-    click.echo(_table(cells))
+    click.echo(align(cells, num_left=3))
 
 
 _HEADINGS = ("day", "account", "model", "requests", "texts", "tokens", "USD at Cloudflare")
@@ -102,15 +103,3 @@ def _price_per_million(catalog: Catalog, model: str) -> float:
 def _cells(catalog: Catalog, row: Used, rows: Sequence[Used]) -> tuple[str, ...]:
     counts = (f"{count:,}" for count in (row.requests, row.texts, row.tokens))
     return (row.day, row.account, row.model, *counts, f"{_price(catalog, rows):.4f}")
-
-
-def _table(cells: Sequence[tuple[str, ...]]) -> str:
-    """Words to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    )

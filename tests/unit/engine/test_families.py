@@ -153,12 +153,10 @@ def test_modules_decide_on_length(tmp_path: Path, tokenizer_json: Path) -> None:
 def test_layers_with_nothing_between_them_are_one_product() -> None:
     """And one with an activation stays itself."""
     config = parse_config(CONFIGS["qwen3"])
-    widths = (72, 36, 20)
-    denses = tuple(
-        Dense(Linear.named(f"{i}_Dense/linear", wide, narrow, has_bias=i > 0), activation)
-        for i, (narrow, wide, activation) in enumerate(
-            zip((36, *widths), widths, ("identity", "tanh", "identity"), strict=False)
-        )
+    denses = (
+        Dense(Linear.unbiased("0_Dense/linear", 72, 36), "identity"),
+        Dense(Linear.named("1_Dense/linear", 36, 72), "tanh"),
+        Dense(Linear.named("2_Dense/linear", 20, 36), "identity"),
     )
     architecture = Architecture(config, denses)
     steps = architecture.blueprint(()).steps[len(config.blueprint(()).steps) :]

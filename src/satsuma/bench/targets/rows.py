@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from satsuma.bench.measure import Spread
+from satsuma.columns import align
 
 
 class Unit(StrEnum):
@@ -62,12 +63,7 @@ class Row:
 
 def format_rows(rows: Sequence[Row]) -> str:
     """Lay out a line a target."""
-    cells = [("what", "target", "here", "quartiles", ""), *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
+    return align([("what", "target", "here", "quartiles", ""), *map(_cells, rows)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

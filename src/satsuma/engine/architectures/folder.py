@@ -40,7 +40,8 @@ def read_architecture(folder: Path, facts: FolderFacts) -> Architecture:
 
 def _describe_dense(facts: DenseFacts) -> Dense:
     name = f"{facts.folder}/linear"
-    linear = Linear.named(name, facts.out_width, facts.in_width, has_bias=facts.has_bias)
+    named = Linear.named if facts.has_bias else Linear.unbiased
+    linear = named(name, facts.out_width, facts.in_width)
     return Dense(linear, facts.activation)
 
 

@@ -137,9 +137,9 @@ def _steps(config: Gemma3Config, prefix: str) -> Iterator[Step]:
 
 def _attention(prefix: str, config: Gemma3Config, *, has_window: bool) -> Iterator[Step]:
     heads, kv_heads, width = config.num_heads, config.num_kv_heads, config.head_width
-    query = _linear(prefix + "q_proj", heads * width, config.hidden_size)
-    key = _linear(prefix + "k_proj", kv_heads * width, config.hidden_size)
-    value = _linear(prefix + "v_proj", kv_heads * width, config.hidden_size)
+    query = Linear.unbiased(prefix + "q_proj", heads * width, config.hidden_size)
+    key = Linear.unbiased(prefix + "k_proj", kv_heads * width, config.hidden_size)
+    value = Linear.unbiased(prefix + "v_proj", kv_heads * width, config.hidden_size)
     # The queries' gain also brings what attention's scores are divided by.
     query_gain = Tensor(prefix + "q_norm.weight", (width,), config.query_scalar**-0.5, plus=1.0)
     key_gain = Tensor(prefix + "k_norm.weight", (width,), plus=1.0)
@@ -149,20 +149,16 @@ def _attention(prefix: str, config: Gemma3Config, *, has_window: bool) -> Iterat
     yield RmsNorm(gains, config.norm_eps, "qkv", "qkv")
     yield Rotate(heads + kv_heads, width, theta, config.max_tokens, "qkv")
     yield Attend(heads, kv_heads, width, "qkv", "attended", config.is_causal, window)
-    output = _linear(prefix + "o_proj", config.hidden_size, heads * width)
+    output = Linear.unbiased(prefix + "o_proj", config.hidden_size, heads * width)
     yield Product((output,), "attended", "normed")
 
 
 def _feed_forward(prefix: str, config: Gemma3Config) -> Iterator[Step]:
     hidden, wide = config.hidden_size, config.intermediate_size
-    gate, up = (_linear(f"{prefix}{part}_proj", wide, hidden) for part in ("gate", "up"))
+    gate, up = (Linear.unbiased(f"{prefix}{part}_proj", wide, hidden) for part in ("gate", "up"))
     yield Product((gate, up), "normed", "gated")  # (T, H) -> (T, 2F)
     yield Gate(wide, "gelu_pytorch_tanh", "gated")  # -> (T, F), at the rows' left
-    yield Product((_linear(prefix + "down_proj", hidden, wide),), "gated", "normed")
-
-
-def _linear(name: str, out_width: int, in_width: int) -> Linear:
-    return Linear.named(name, out_width, in_width, has_bias=False)
+    yield Product((Linear.unbiased(prefix + "down_proj", hidden, wide),), "gated", "normed")
 
 
 def _norm(

@@ -126,9 +126,9 @@ def _steps(config: ModernBertConfig, prefix: str) -> Iterator[Step]:
         source = "normed" if index > 0 else "states"
         yield from _attention(layer + "attn.", config, source, has_window=has_window)
         yield _norm(layer + "mlp_norm", config, "sum", "normed")
-        yield Product((_linear(layer + "mlp.Wi", 2 * wide, hidden),), "normed", "gated")
+        yield Product((Linear.unbiased(layer + "mlp.Wi", 2 * wide, hidden),), "normed", "gated")
         yield Gate(wide, config.activation, "gated")  # (T, 2F) -> (T, F), at the rows' left
-        down = _linear(layer + "mlp.Wo", hidden, wide)
+        down = Linear.unbiased(layer + "mlp.Wo", hidden, wide)
         yield Product((down,), "gated", "states", residual="sum")  # (T, H)
     yield _norm(f"{prefix}final_norm", config, "states", "normed")
 
@@ -144,12 +144,8 @@ def _attention(
     yield Product((Linear(query), Linear(others)), source, "qkv")  # (T, H) -> (T, 3H)
     yield Rotate(2 * heads, width, theta, config.max_tokens, "qkv")
     yield Attend(heads, heads, width, "qkv", "attended", window=window)  # -> (T, H)
-    output = _linear(prefix + "Wo", hidden, hidden)
+    output = Linear.unbiased(prefix + "Wo", hidden, hidden)
     yield Product((output,), "attended", "sum", residual="states")
-
-
-def _linear(name: str, out_width: int, in_width: int) -> Linear:
-    return Linear.named(name, out_width, in_width, has_bias=False)
 
 
 def _norm(name: str, config: ModernBertConfig, source: str, output: str) -> LayerNorm:

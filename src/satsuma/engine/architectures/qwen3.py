@@ -101,20 +101,22 @@ def _steps(config: Qwen3Config, prefix: str) -> Iterator[Step]:
         layer = f"{prefix}layers.{index}."
         yield _norm(layer + "input_layernorm", config, "states")  # (T, H)
         yield from _attention(layer + "self_attn.", config)  # (T, H) -> (T, heads * D)
-        output = _linear(layer + "self_attn.o_proj", hidden, config.num_heads * config.head_width)
+        output = Linear.unbiased(
+            layer + "self_attn.o_proj", hidden, config.num_heads * config.head_width
+        )
         yield Product((output,), "attended", "sum", residual="states")  # (T, H)
         yield _norm(layer + "post_attention_layernorm", config, "sum")
         yield from _feed_forward(layer + "mlp.", config)  # (T, H) -> (T, F)
-        down = _linear(layer + "mlp.down_proj", hidden, config.intermediate_size)
+        down = Linear.unbiased(layer + "mlp.down_proj", hidden, config.intermediate_size)
         yield Product((down,), "gated", "states", residual="sum")  # (T, H)
     yield RmsNorm((Tensor(f"{prefix}norm.weight", (hidden,)),), eps, "states", "normed")
 
 
 def _attention(prefix: str, config: Qwen3Config) -> Iterator[Step]:
     heads, kv_heads, width = config.num_heads, config.num_kv_heads, config.head_width
-    query = _linear(prefix + "q_proj", heads * width, config.hidden_size)
-    key = _linear(prefix + "k_proj", kv_heads * width, config.hidden_size)
-    value = _linear(prefix + "v_proj", kv_heads * width, config.hidden_size)
+    query = Linear.unbiased(prefix + "q_proj", heads * width, config.hidden_size)
+    key = Linear.unbiased(prefix + "k_proj", kv_heads * width, config.hidden_size)
+    value = Linear.unbiased(prefix + "v_proj", kv_heads * width, config.hidden_size)
     # The queries' gain also brings what attention's scores are divided by.
     query_gain = Tensor(prefix + "q_norm.weight", (width,), times=width**-0.5)
     gains = (query_gain,) * heads + (Tensor(prefix + "k_norm.weight", (width,)),) * kv_heads
@@ -126,13 +128,9 @@ def _attention(prefix: str, config: Qwen3Config) -> Iterator[Step]:
 
 def _feed_forward(prefix: str, config: Qwen3Config) -> Iterator[Step]:
     hidden, wide = config.hidden_size, config.intermediate_size
-    gate, up = (_linear(f"{prefix}{part}_proj", wide, hidden) for part in ("gate", "up"))
+    gate, up = (Linear.unbiased(f"{prefix}{part}_proj", wide, hidden) for part in ("gate", "up"))
     yield Product((gate, up), "normed", "gated")  # (T, H) -> (T, 2F)
     yield Gate(wide, "silu", "gated")  # -> (T, F), at the rows' left
-
-
-def _linear(name: str, out_width: int, in_width: int) -> Linear:
-    return Linear.named(name, out_width, in_width, has_bias=False)
 
 
 def _norm(name: str, config: Qwen3Config, source: str) -> RmsNorm:

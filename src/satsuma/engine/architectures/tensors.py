@@ -71,10 +71,15 @@ class Linear:
     before: Linear | None = None
 
     @classmethod
-    def named(cls, name: str, out_width: int, in_width: int, *, has_bias: bool = True) -> Linear:
+    def named(cls, name: str, out_width: int, in_width: int) -> Linear:
         """Name a layer's tensors as PyTorch does: `<name>.weight` (N, K) and `<name>.bias` (N,)."""
-        bias = Tensor(f"{name}.bias", (out_width,)) if has_bias else None
-        return cls(Tensor(f"{name}.weight", (out_width, in_width)), bias)
+        unbiased = cls.unbiased(name, out_width, in_width)
+        return replace(unbiased, bias=Tensor(f"{name}.bias", (out_width,)))
+
+    @classmethod
+    def unbiased(cls, name: str, out_width: int, in_width: int) -> Linear:
+        """Name the tensor of a layer that has a weight alone."""
+        return cls(Tensor(f"{name}.weight", (out_width, in_width)))
 
     def read(self, read: ReadTensor) -> tuple[FloatArray, FloatArray]:
         """Read weight (N, K) and bias (N,), a missing one as zeros."""

@@ -1,0 +1,145 @@
+"""One run of `satsuma serve`: the parts, when they begin, and in which order they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import click
+
+from satsuma.api.app import create_app
+from satsuma.api.listening import url_of
+from satsuma.api.metering import Counts
+from satsuma.api.metrics import Metrics, State
+from satsuma.api.server import serve as serve_app
+from satsuma.assembly import assemble
+from satsuma.auth.exposure import open_access
+from satsuma.auth.tokens import TokenStore
+from satsuma.background import run_in_background
+from satsuma.errors import SatsumaError
+from satsuma.jobs.assembly import Jobs, open_jobs
+from satsuma.service import EmbeddingService
+from satsuma.settings import Settings
+from satsuma.store.local import ModelStore
+from satsuma.usage.ledger import USAGE_FILE, Ledger
+
+_LOGGER = logging.getLogger("satsuma.serve")
+_WRITE_USAGE_S = 5.0
+_CLOSE_S = 5.0  # beyond the drain: for microbatches whose requests were cut
+
+
+@dataclass
+class Session:
+    """One run of the server: loads its models once it listens, and unloads them at the end."""
+
+    settings: Settings
+    store: ModelStore
+    tokens: TokenStore
+    models: list[str]
+    unavailable: Mapping[str, str]
+    service: EmbeddingService = field(init=False)
+    metrics: Metrics = field(init=False)
+    ledger: Ledger = field(init=False)
+    jobs: Jobs = field(init=False)
+    failure: Exception | None = None
+    has_ended: bool = False
+    loading: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        """Put the parts together; nothing is loaded yet."""
+        self.metrics = Metrics(self._state)
+        self.ledger = Ledger(self.settings.data_dir / USAGE_FILE)
+        self.service = assemble(
+            self.settings, self.store, self.unavailable, self.metrics.note_microbatch
+        )
+        self.jobs = open_jobs(self.settings, self.service.embed, lambda: self.service.is_stuck)
+
+    def _state(self) -> State:
+        """Look at what a scrape wants to know; a database that is away leaves its counts out."""
+        try:
+            jobs = self.jobs.count()
+        except SatsumaError:
+            jobs = {}
+        return State(self.service.waiting_tokens, self.service.model_bytes, jobs)
+
+    async def serve(self) -> int:
+        """Serve until a signal, close within a limit, and return the exit code."""
+        counts = Counts(self.metrics, self.ledger)
+        app = create_app(self.service, self.settings, self.tokens, self.jobs.queue, counts)
+        writing = asyncio.create_task(self._write_usage())
+        try:
+            return await serve_app(app, self.settings, self._start_loading)
+        finally:
+            writing.cancel()
+            if self.loading is not None:
+                self.loading.cancel()
+            await run_in_background(self._write_usage_once)
+            if self.jobs.worker is not None:
+                await self.jobs.worker.stop()
+            self.has_ended = await self.service.close(_CLOSE_S)
+            self.jobs.close()
+
+    async def _write_usage(self) -> None:
+        """Keep the ledger a few seconds behind."""
+        while True:
+            await asyncio.sleep(_WRITE_USAGE_S)
+            await run_in_background(self._write_usage_once)
+
+    def _write_usage_once(self) -> None:
+        try:
+            self.ledger.write()
+        except SatsumaError as error:  # nobody's request fails for it
+            _LOGGER.warning("usage is not written down: %s", error)
+
+    def _start_loading(self, host: str, port: int) -> None:
+        """Load while the server listens already: health answers, and requests wait."""
+        url = url_of(self.settings, host, port)
+        click.echo(
+            f"Listening on {self.settings.unix_socket or url}, loading {', '.join(self.models)}"
+        )
+        self.loading = asyncio.create_task(self._load(url))
+
+    async def _load(self, url: str) -> None:
+        """Load the models; one that cannot be loaded stops the server."""
+        try:
+            for model in self.models:
+                await self.service.load(model)
+                self.metrics.note_model(self.service.manifest(model).id)
+        except Exception as error:  # noqa: BLE001  a server without its models must not linger
+            self.failure = error
+            signal.raise_signal(signal.SIGTERM)
+            return
+        access = _describe_access(self.settings, self.tokens)
+        account = "local" if access else next((t.account for t in self.tokens.list()), "ACCOUNT")
+        if self.settings.unix_socket:
+            url = f"--unix-socket {self.settings.unix_socket} {url}"
+        click.echo(_invitation(url, self.models, account, access))
+        if self.jobs.worker is not None:
+            await run_in_background(self.jobs.open)
+            self.jobs.worker.start()
+
+
+def _describe_access(settings: Settings, tokens: TokenStore) -> str:
+    """Say why nobody is asked for a token; empty where everybody is."""
+    if not open_access(settings, tokens):
+        return ""
+    why = "Tokens are not checked (--no-auth)" if settings.no_auth else "No token is configured"
+    return f"{why}: any token, or none, is accepted."
+
+
+def _invitation(url: str, models: list[str], account: str, access: str) -> str:
+    """Say that the server is ready, who may call, and how."""
+    model = models[0]
+    header = "" if access else " \\\n    -H 'Authorization: Bearer YOUR_TOKEN'"
+    call = f"  curl {url}/client/v4/accounts/{account}/ai/run/{model}{header} \\\n    -d "
+    lines = [
+        f"Ready: {', '.join(models)}",
+        access,
+        "Try:",
+        call + """'{"text": ["hello world"]}'""",
+        f"Or open {url}/ in a browser.",
+    ]
+    return "\n".join(line for line in lines if line)
