@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from support.postgres import Cluster
 from support.program import Server, environment, serving
-from support.ray_cluster import Deployed, deploy, free_port, need_ray_nodes, ray_cluster
+from support.ray_cluster import (
+    Deployed,
+    Node,
+    RayCluster,
+    deploy,
+    free_port,
+    need_ray_nodes,
+    ray_cluster,
+)
 
 from satsuma import Ai
 
@@ -32,11 +41,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployed(home: Path) -> Iterator[Deployed]:
+def deployed(home: Path, postgres: Cluster) -> Iterator[Deployed]:
     """Two nodes of a core each, with a replica and a gateway on either; calls go to the head."""
+    queue = ("--queue-url", postgres.new_queue(), "--queue-lease-s", "3")
     with ray_cluster(environment(home)) as cluster:
-        cluster.add_node(RAY_SERVE_WORKER_PROXY_HTTP_PORT=str(free_port()))
-        yield deploy(cluster, "--model", ALL_MINILM, "--min-replicas", "2", "--drain-s", "20")
+        _add_node(cluster)
+        flags = ("--model", ALL_MINILM, "--min-replicas", "2", "--drain-s", "20", *queue)
+        yield deploy(cluster, *flags)
+
+
+@pytest.fixture
+def doomed(deployed: Deployed) -> Node:
+    """A node with a replica and a gateway, for the test to kill."""
+    node = deployed.cluster.nodes[-1]
+    if node.is_killed:
+        node = _add_node(deployed.cluster)
+    return node
+
+
+def _add_node(cluster: RayCluster) -> Node:
+    return cluster.add_node(RAY_SERVE_WORKER_PROXY_HTTP_PORT=str(free_port()))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +138,7 @@ def comparable_body(reply: requests.Response) -> str:
     return reply.text.replace(reply.headers["x-request-id"], "ID")
 
 
-def test_a_killed_node_costs_no_request(deployed: Deployed) -> None:
+def test_a_killed_node_costs_no_request(deployed: Deployed, doomed: Node) -> None:
     """Each gets one answer, of 200 and with its own vector, while a node with a replica dies."""
     texts = [f"text number {number} " + "word " * 60 for number in range(NUM_REQUESTS)]
     url = deployed.run_url(ALL_MINILM)
@@ -131,12 +155,38 @@ def test_a_killed_node_costs_no_request(deployed: Deployed) -> None:
     with ThreadPoolExecutor(NUM_CLIENTS) as clients:
         calls = [clients.submit(ask, number) for number in range(NUM_REQUESTS)]
         assert is_halfway.wait(60)
-        deployed.cluster.nodes[-1].kill()
+        doomed.kill()
         for call in calls:
             call.result()
     assert [status for status, _ in answers] == [200] * NUM_REQUESTS
     vectors = [answer["result"]["data"][0] for _, answer in answers]
     np.testing.assert_allclose(vectors, expected(texts), atol=1e-6)
+
+
+def test_a_killed_node_costs_no_queued_request(deployed: Deployed, doomed: Node) -> None:
+    """Whatever its gateway had taken of the queue, another one takes; each is answered once."""
+    texts = [f"queued text number {number} " + "word " * 60 for number in range(NUM_REQUESTS)]
+    asked = {"requests": [{"text": one, "external_reference": one} for one in texts]}
+    url = deployed.run_url(ALL_MINILM) + "?queueRequest=true"
+    request_id = requests.post(url, json=asked, timeout=60).json()["result"]["request_id"]
+    while (answer := poll(url, request_id))["status"] == "queued":
+        time.sleep(0.05)
+    doomed.kill()
+    while (answer := poll(url, request_id)).get("status"):
+        time.sleep(0.2)
+    responses = {one["external_reference"]: one for one in answer["responses"]}
+    assert len(answer["responses"]) == len(responses) == NUM_REQUESTS
+    vectors = [responses[one]["result"]["data"][0] for one in texts]
+    np.testing.assert_allclose(vectors, expected(texts), atol=1e-6)
+
+
+def poll(url: str, request_id: str) -> Any:
+    """Ask how far a job is, or for its answers; while a node is being missed, again."""
+    while True:
+        reply = requests.post(url, json={"request_id": request_id}, timeout=60)
+        if reply.status_code != 503:
+            return reply.json()["result"]
+        time.sleep(0.2)
 
 
 def expected(texts: list[str]) -> Any:

@@ -25,6 +25,8 @@ _SETTINGS = (
     "host", "port", "model", "models_dir", "lanes", "engine", "precision", "token_budget",
     "deadline_s", "max_waiting_tokens", "max_body_bytes", "memory_budget_bytes", "drain_s",
     "no_auth", "skip_self_test", "data_dir",
+    "queue_url", "no_queue_worker", "queue_lease_s", "queue_results_s", "queue_max_requests",
+    "queue_max_texts", "queue_max_waiting_texts",
 )  # fmt: skip
 
 _address = click.option(

@@ -18,6 +18,7 @@ from ray import serve
 from satsuma.cluster.gateway import Gateway
 from satsuma.cluster.options import ClusterOptions
 from satsuma.cluster.replica import Replica
+from satsuma.cluster.shared_queue import check_shared
 from satsuma.errors import ConfigurationError
 from satsuma.settings import Settings, load_settings
 
@@ -51,6 +52,7 @@ def app(arguments: Mapping[str, Any]) -> Any:
     options = ClusterOptions.parse(taken).on(node_cores())
     flags = {name: value for name, value in arguments.items() if name in _SETTING_NAMES}
     settings = load_settings(flags)  # refuses what every node would refuse
+    check_shared(settings)
     models = settings.model or DEFAULT_MODELS
     replicas = _replicas(options, settings.drain_s).options(user_config={"models": list(models)})
     replicas = replicas.bind({**flags, "threads": options.replica_cores})

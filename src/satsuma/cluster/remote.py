@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, TaskCancelledError
@@ -34,6 +35,8 @@ _LOST = (RayActorError, ObjectLostError, NodeDiedError, TaskCancelledError)
 _MAX_LOST = 5  # replicas that one request may outlive
 _PAUSE_S = 0.1  # before it is asked again; the cluster needs a moment to notice
 _RETRY_AFTER_S = 1.0
+_MAX_BACKGROUND = 16  # queued requests under way: the replicas' room is for those who wait
+_BACKGROUND_PAUSE_S = 1.0
 _ASK_EVERY_S = 1.0
 _ANSWERS_WITHIN_S = 5.0
 
@@ -53,6 +56,7 @@ class RemoteService:
         self._store = store
         self._deadline_s = deadline_s
         self._by_model: dict[str, Any] = {}
+        self._background = asyncio.Semaphore(_MAX_BACKGROUND)
         self._readiness = Readiness(is_ready=False, reason="no replica has answered yet", models=())
         self._stats = Stats(0.0, WaitingRoom(0, 0.0), (), Activity().report())
         self._watch = asyncio.create_task(self._keep_asking())
@@ -91,7 +95,8 @@ class RemoteService:
             EngineDiedError: if every replica that took it died.
         """
         replicas = self._replicas_for(self.manifest(request.model).id)
-        result: EmbedResult = await self._ask_in_time(lambda: replicas.embed.remote(request))
+        ask = self._ask_behind if request.is_background else self._ask_in_time
+        result: EmbedResult = await ask(lambda: replicas.embed.remote(request))
         return result
 
     async def tokenize(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
@@ -112,9 +117,15 @@ class RemoteService:
                 outcome = await self._ask_until_answered(call)
         except TimeoutError as error:
             raise DeadlineExceededError(f"Not done within {self._deadline_s:g} s.") from error
-        if isinstance(outcome, Refusal):
-            raise outcome.to_error()
-        return outcome
+        return _open(outcome)
+
+    async def _ask_behind(self, call: Callable[[], Any]) -> Any:
+        """Ask for what nobody waits for: few at a time, and again until a replica has room."""
+        async with self._background:
+            while True:
+                with suppress(OverloadedError, ShuttingDownError):
+                    return _open(await self._ask_until_answered(call))
+                await asyncio.sleep(_BACKGROUND_PAUSE_S)
 
     def _replicas_for(self, model_id: str) -> Any:
         """Prefer the replicas that have the model."""
@@ -145,6 +156,17 @@ class RemoteService:
             reason = f"no replica answers: {type(error).__name__}"
             return Readiness(is_ready=False, reason=reason, models=())
         return readiness
+
+
+def _open(outcome: Any) -> Any:
+    """Give a replica's answer.
+
+    Raises:
+        SatsumaError: if it is a refusal.
+    """
+    if isinstance(outcome, Refusal):
+        raise outcome.to_error()
+    return outcome
 
 
 async def _ask(call: Callable[[], Any]) -> Any:

@@ -16,7 +16,11 @@ import pytest
 pytest.importorskip("ray", reason="Ray is in an environment of its own")
 
 from ray.exceptions import ActorDiedError, ObjectLostError
-from ray.serve.exceptions import BackPressureError, RequestCancelledError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RequestCancelledError,
+)
 
 from satsuma.activity import Activity
 from satsuma.cluster import remote
@@ -36,6 +40,7 @@ from satsuma.types import EmbedRequest, EmbedResult, Pooling, TextTokens, Timing
 
 MODEL = "@cf/baai/bge-base-en-v1.5"
 REQUEST = EmbedRequest(model=MODEL, texts=("x",))
+QUEUED = EmbedRequest(model=MODEL, texts=("x",), is_background=True)
 RESULT = EmbedResult(
     vectors=np.ones((1, 2), np.float32),
     pooling=Pooling.MEAN,
@@ -172,6 +177,38 @@ async def test_too_many_waiting_requests_are_refused(serve: Serve) -> None:
     """As one machine refuses them."""
     with pytest.raises(OverloadedError):
         await serve(Replicas(BackPressureError(9, 8))).embed(REQUEST)
+
+
+async def test_queued_work_waits_for_room(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that is full, or none that takes requests, ends no job."""
+    monkeypatch.setattr(remote, "_BACKGROUND_PAUSE_S", 0.0)
+    full = Refusal.of(OverloadedError("full", retry_after_s=1))
+    replicas = Replicas(
+        BackPressureError(9, 8), full, DeploymentUnavailableError("Replica"), RESULT
+    )
+    assert await serve(replicas, deadline_s=1e-9).embed(QUEUED) is RESULT
+
+
+async def test_queued_work_leaves_room_for_those_who_wait(serve: Serve) -> None:
+    """However much of it there is; who waits is asked for at once."""
+    replicas = Replicas()
+    service = serve(replicas)
+    calls = [asyncio.create_task(service.embed(QUEUED)) for _ in range(2 * remote._MAX_BACKGROUND)]
+    for _ in range(100):  # turns of the loop; a few will do
+        await asyncio.sleep(0)
+    assert len(replicas.embed.responses) == remote._MAX_BACKGROUND
+    replicas.outcomes = [RESULT]
+    assert await service.embed(REQUEST) is RESULT
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_a_queued_request_may_be_refused(serve: Serve) -> None:
+    """What is wrong with it stays wrong."""
+    refusal = Refusal.of(InvalidInputError("`dimensions` is odd"))
+    with pytest.raises(InvalidInputError):
+        await serve(Replicas(refusal)).embed(QUEUED)
 
 
 async def test_the_deadline_counts_the_wait(serve: Serve) -> None:
