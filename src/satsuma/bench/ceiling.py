@@ -14,8 +14,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +94,24 @@ def measure_ceiling(num_threads: int, rounds: int = 5) -> Ceiling:
         library = compile_loop(Path(temporary))
         if library is None:
             return _measure_numpy(num_threads, rounds)
-        return _measure_loop(ctypes.CDLL(str(library)), num_threads, rounds)
+        return _measure_loop(_Loop(library), num_threads, rounds)
+
+
+@contextmanager
+def ceiling_sampler(num_threads: int) -> Iterator[Callable[[], float]]:
+    """Give what measures the ceiling once: on all threads, for about a quarter of a second.
+
+    For turns with what is compared with it, so that a neighbour's noise hits both alike.
+
+    Yields:
+        What gives 10^9 additions and multiplications a second.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        library = compile_loop(Path(temporary))
+        if library is None:
+            yield lambda: _measure_numpy(num_threads, 1).all_threads_gflops
+        else:
+            yield partial(_Loop(library).sample, num_threads)
 
 
 def higher(one: Ceiling, other: Ceiling) -> Ceiling:
@@ -127,20 +146,28 @@ def compile_loop(folder: Path) -> Path | None:
     return None
 
 
-def _measure_loop(library: ctypes.CDLL, num_threads: int, rounds: int) -> Ceiling:
-    library.multiply_add.restype = ctypes.c_float
-    library.multiply_add.argtypes = [ctypes.c_long, ctypes.c_float]
-    flops_per_iteration = int(library.flops_per_iteration())
+class _Loop:
+    """The compiled loop, and how long it takes for a sample."""
 
-    def run(iterations: int) -> None:
-        library.multiply_add(iterations, 0.0)  # ctypes lets go of the GIL
+    def __init__(self, library: Path) -> None:
+        """Load it, and see how fast it is."""
+        self._library = ctypes.CDLL(str(library))
+        self._library.multiply_add.restype = ctypes.c_float
+        self._library.multiply_add.argtypes = [ctypes.c_long, ctypes.c_float]
+        self._iterations = _calibrate(self._run)
+        self._gflop = self._iterations * int(self._library.flops_per_iteration()) / 1e9
 
-    iterations = _calibrate(run)
-    gflop = iterations * flops_per_iteration / 1e9
-    one = max(gflop / _time_threads(run, iterations, 1) for _ in range(rounds))
-    every = max(
-        num_threads * gflop / _time_threads(run, iterations, num_threads) for _ in range(rounds)
-    )
+    def sample(self, num_threads: int) -> float:
+        """Run it on so many threads: 10^9 additions and multiplications a second."""
+        return num_threads * self._gflop / _time_threads(self._run, self._iterations, num_threads)
+
+    def _run(self, iterations: int) -> None:
+        self._library.multiply_add(iterations, 0.0)  # ctypes lets go of the GIL
+
+
+def _measure_loop(loop: _Loop, num_threads: int, rounds: int) -> Ceiling:
+    one = max(loop.sample(1) for _ in range(rounds))
+    every = max(loop.sample(num_threads) for _ in range(rounds))
     return Ceiling(one, every, num_threads, f"{_FMA_LOOP}, {platform.machine()}")
 
 

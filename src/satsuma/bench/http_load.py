@@ -94,7 +94,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(model: str, models_dir: Path, threads: int) -> Iterator[Server]:
+def running_server(
+    model: str, models_dir: Path, threads: int, more_flags: Sequence[str] = ()
+) -> Iterator[Server]:
     """Run `satsuma serve` on a free port until the block ends.
 
     Raises:
@@ -111,7 +113,7 @@ def running_server(model: str, models_dir: Path, threads: int) -> Iterator[Serve
             "--threads": str(threads),
         }
         command = [sys.executable, "-m", "satsuma", "serve", "--skip-self-test"]
-        command += itertools.chain.from_iterable(flags.items())
+        command += [*itertools.chain.from_iterable(flags.items()), *more_flags]
         started_at_s = time.monotonic()
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)

@@ -55,7 +55,9 @@ class Session:
         self.service = assemble(
             self.settings, self.store, self.unavailable, self.metrics.note_microbatch
         )
-        self.jobs = open_jobs(self.settings, self.service.embed, lambda: self.service.is_stuck)
+        self.jobs = open_jobs(
+            self.settings, self.service.embed, lambda: self.service.is_stuck, self.ledger.note
+        )
 
     def _state(self) -> State:
         """Look at what a scrape wants to know; a database that is away leaves its counts out."""
@@ -76,9 +78,9 @@ class Session:
             writing.cancel()
             if self.loading is not None:
                 self.loading.cancel()
-            await run_in_background(self._write_usage_once)
             if self.jobs.worker is not None:
                 await self.jobs.worker.stop()
+            await run_in_background(self._write_usage_once)
             self.has_ended = await self.service.close(_CLOSE_S)
             self.jobs.close()
 

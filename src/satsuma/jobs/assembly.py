@@ -11,7 +11,7 @@ from satsuma.engine.load import count_lanes
 from satsuma.jobs.queue import JobQueue
 from satsuma.jobs.records import QueueLimits
 from satsuma.jobs.states import JobStatus, target_tokens
-from satsuma.jobs.worker import Embed, Worker, WorkerOptions
+from satsuma.jobs.worker import Embed, NoteUsage, Worker, WorkerOptions
 from satsuma.scheduler.policy import background_budget
 from satsuma.settings import Settings
 
@@ -37,7 +37,13 @@ class Jobs:
     The database is opened on first use, in whichever thread that is.
     """
 
-    def __init__(self, settings: Settings, embed: Embed, is_stuck: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        embed: Embed,
+        is_stuck: Callable[[], bool],
+        note_usage: NoteUsage = lambda *_: None,
+    ) -> None:
         """See `open_jobs`."""
         self._settings = settings
         self._lock = threading.Lock()
@@ -48,6 +54,7 @@ class Jobs:
             self.worker = Worker(
                 self._make_claims, self._sweep, embed, is_stuck, _worker_options(settings)
             )
+            self.worker.note_usage = note_usage
             self.queue.on_arrival = self.worker.notice
 
     @property
@@ -94,18 +101,24 @@ class Jobs:
         return self._open().upkeep.sweep()
 
 
-def open_jobs(settings: Settings, embed: Embed, is_stuck: Callable[[], bool]) -> Jobs:
+def open_jobs(
+    settings: Settings,
+    embed: Embed,
+    is_stuck: Callable[[], bool],
+    note_usage: NoteUsage = lambda *_: None,
+) -> Jobs:
     """Open the queue for a server; nothing connects before it is used.
 
     Args:
         settings: where the queue is, how much it takes, and whether to work on it.
         embed: answers a request.
         is_stuck: whether the engine hangs.
+        note_usage: hears once of each answer that is kept: account, model, texts, tokens.
 
     Raises:
         ConfigurationError: if `queue_url` cannot be used.
     """
-    jobs = Jobs(settings, embed, is_stuck)
+    jobs = Jobs(settings, embed, is_stuck, note_usage)
     if settings.queue_url:  # a mistake in it is told at the start
         jobs.open()
     return jobs

@@ -146,25 +146,25 @@ class Claims:
         self._held.update(one.place for one in claimed)
         return claimed
 
-    def finish(self, outcomes: Sequence[Outcome]) -> int:
+    def finish(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Keep how attempts ended. What is no longer this server's is left alone.
 
         Returns:
-            How many of them counted.
+            Those that counted.
         """
 
-        def keep(connection: Connection, now_s: float) -> int:
+        def keep(connection: Connection, now_s: float) -> list[Outcome]:
             rows_held = lock_running(connection, [self._server])
             held = {place_of(row) for row in rows_held}
             ours = [one for one in outcomes if one.claimed.place in held]
             rows = [after_attempt(one, now_s) for one in ours]
             update_each(connection, rows)
             self._count(connection, now_s, rows, ours)
-            return len(ours)
+            return ours
 
-        num_counted = self._database.write(keep)
+        counted = self._database.write(keep)
         self._held.difference_update(one.claimed.place for one in outcomes)
-        return num_counted
+        return counted
 
     def recover(self) -> int:
         """Take the requests of servers that say nothing any more, for others to run.
@@ -231,10 +231,14 @@ class Claims:
                 .returning(REQUESTS.c.request_id, REQUESTS.c.position, REQUESTS.c.inputs)
             )
             inputs.update({place_of(row): row.inputs for row in taken})
-        ids = sorted({row.request_id for row in rows})
-        begun = JOBS.c.request_id.in_(ids) & JOBS.c.begun_at_s.is_(None)
+        of_these = JOBS.c.request_id.in_(sorted({row.request_id for row in rows}))
+        begun = of_these & JOBS.c.begun_at_s.is_(None)
         connection.execute(update(JOBS).where(begun).values(begun_at_s=now_s))
-        return [claimed_of(row, inputs, is_alone=is_alone) for row in rows]
+        found = connection.execute(select(JOBS.c.request_id, JOBS.c.account).where(of_these))
+        accounts = {row.request_id: row.account for row in found}
+        return [
+            claimed_of(row, accounts[row.request_id], inputs, is_alone=is_alone) for row in rows
+        ]
 
     def _count(
         self,

@@ -114,6 +114,7 @@ class Claimed:
     """A request that this server has taken."""
 
     place: Place
+    account: str
     model: str
     inputs: bytes
     num_tokens: int

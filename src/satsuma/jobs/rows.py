@@ -100,11 +100,19 @@ def attempts_of(row: Row[Any]) -> Attempts:
     return Attempts(row.num_errors, row.num_losses, row.num_lone_losses)
 
 
-def claimed_of(row: Row[Any], inputs: dict[Place, bytes], *, is_alone: bool) -> Claimed:
+def claimed_of(
+    row: Row[Any], account: str, inputs: dict[Place, bytes], *, is_alone: bool
+) -> Claimed:
     """Read a request that was just taken; its inputs came back by its place."""
     place = place_of(row)
     return Claimed(
-        place, row.model, bytes(inputs[place]), row.num_tokens, attempts_of(row), is_alone
+        place=place,
+        account=account,
+        model=row.model,
+        inputs=bytes(inputs[place]),
+        num_tokens=row.num_tokens,
+        attempts=attempts_of(row),
+        is_alone=is_alone,
     )
 
 

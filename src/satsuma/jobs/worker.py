@@ -39,6 +39,7 @@ _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 Embed = Callable[[EmbedRequest], Awaitable[EmbedResult]]
+NoteUsage = Callable[[str, str, int, int], None]
 
 _BEATS_PER_LEASE: Final = 3
 _LOOK_EVERY_S: Final = 1.0  # for what other servers took in
@@ -61,7 +62,11 @@ class WorkerOptions:
 
 
 class Worker:
-    """Works until it is stopped."""
+    """Works until it is stopped.
+
+    Attributes:
+        note_usage: hears once of each answer that is kept: account, model, texts, tokens.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class Worker:
         self._embed = embed
         self._is_stuck = is_stuck
         self._options = options
+        self.note_usage: NoteUsage = lambda *_: None
         self._is_listed = asyncio.Event()
         self._news = asyncio.Event()  # something came, or something ended
         self._has_outcomes = asyncio.Event()
@@ -122,8 +128,15 @@ class Worker:
 
     def _finish_and_leave(self) -> None:
         if self._outcomes:
-            self._claims.finish(self._outcomes)
+            self._note(self._claims.finish(self._outcomes))
         self._claims.leave()
+
+    def _note(self, counted: list[Outcome]) -> None:
+        for one in counted:
+            if isinstance(one.ending, Done):
+                claimed, result = one.claimed, one.ending.result
+                num_texts, num_tokens = len(result.vectors), result.usage.prompt_tokens
+                self.note_usage(claimed.account, claimed.model, num_texts, num_tokens)
 
     async def _ask(self, work: Callable[[], _T]) -> _T:
         """Ask the database; what was begun is ended, also when nobody waits for it any more.
@@ -209,7 +222,7 @@ class Worker:
         claims, outcomes = self._claims, self._outcomes
         self._outcomes = []
         try:
-            await self._ask(lambda: claims.finish(outcomes))
+            self._note(await self._ask(lambda: claims.finish(outcomes)))
         except Exception:
             self._outcomes = [*outcomes, *self._outcomes]
             self._has_outcomes.set()

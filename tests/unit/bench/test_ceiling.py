@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from satsuma.bench import ceiling
-from satsuma.bench.ceiling import Ceiling, compile_loop, higher, measure_ceiling
+from satsuma.bench.ceiling import Ceiling, ceiling_sampler, compile_loop, higher, measure_ceiling
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,13 @@ def test_the_higher_figures_of_two_measurements_count() -> None:
     """Noise during one of them does not lower the ceiling."""
     joined = higher(Ceiling(80, 150, 2, "a loop"), Ceiling(70, 160, 2, "a loop"))
     assert joined == Ceiling(80, 160, 2, "a loop")
+
+
+@pytest.mark.parametrize("has_compiler", [True, False])
+def test_one_sample_at_a_time(has_compiler: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For turns with what is compared with it."""
+    if not has_compiler:
+        monkeypatch.setattr(shutil, "which", lambda _: None)
+    with ceiling_sampler(num_threads=1) as sample:
+        assert sample() > 0
+        assert sample() > 0

@@ -74,7 +74,10 @@ def test_a_line_a_target() -> None:
 
 def test_bulk_is_measured_in_turns(models_dir: Path) -> None:
     """Every variant runs; the ceiling turns the first one's rate into a share."""
-    measured = measure_bulk(TINY, models_dir, rounds=1, seconds=0.01)
+    measured, ceiling = measure_bulk(
+        TINY, models_dir, rounds=1, seconds=0.01, ceiling=iter(range(4)).__next__
+    )
+    assert ceiling == 1.5
     assert [one.path for one in measured] == ["fp32", "int8", "one lane"]
     bulk, int8, one_lane = bulk_rows(measured, ceiling_gflops=2 * measured[0].gflops)
     assert bulk.figure == pytest.approx(0.5)
@@ -88,7 +91,7 @@ def test_figures_of_a_server(setting: Setting, models_dir: Path) -> None:
     """Each is a number that a real server gave."""
     with Ai(models_dir=models_dir, threads=1, skip_self_test=True) as ai:
         many = many_clients_row(setting, ai)
-    rows = [bulk_row(setting, 1.0), overhead_row(setting), many, beside_bulk_row(setting)]
+    rows = [bulk_row(setting, lambda: 1.0), overhead_row(setting), many, beside_bulk_row(setting)]
     memory = memory_row(setting, 0, lengths=(8, 100))
     assert all(math.isfinite(row.figure) and row.figure > 0 for row in rows)
     assert memory is None or memory.figure > 10

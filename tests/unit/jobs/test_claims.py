@@ -45,7 +45,7 @@ def test_servers_that_ask_at_the_same_time_share(keeper: Keeper) -> None:
     def work() -> int:
         server, num_done = keeper.server(), 0
         while claimed := take(server, 70):
-            num_done += server.finish([done(one) for one in claimed])
+            num_done += len(server.finish([done(one) for one in claimed]))
         return num_done
 
     with ThreadPoolExecutor(4) as threads:
@@ -97,12 +97,12 @@ def test_a_dead_servers_requests_are_taken_over(keeper: Keeper) -> None:
     keeper.let_die()
     heir.beat()
     assert heir.recover() == 2
-    assert dead.finish([done(one) for one in held]) == 0
+    assert len(dead.finish([done(one) for one in held])) == 0
     for position in (0, 1):
         (claimed,) = take(heir)
         assert (claimed.place.position, claimed.is_alone) == (position, True)
         assert take(heir, is_idle=False) == []
-        assert heir.finish([done(claimed)]) == 1
+        assert len(heir.finish([done(claimed)])) == 1
     job = keeper.look(job)
     assert (job.status, job.num_finished, job.num_failed) == (JobStatus.DONE, 2, 0)
 
@@ -129,7 +129,7 @@ def test_a_late_beat_in_time_keeps_everything(keeper: Keeper) -> None:
     late.beat()
     other.beat()
     assert other.recover() == 0
-    assert late.finish([done(claimed)]) == 1
+    assert len(late.finish([done(claimed)])) == 1
     assert keeper.look(job).status is JobStatus.DONE
 
 
@@ -140,7 +140,7 @@ def test_a_slow_server_does_not_bury_itself(keeper: Keeper) -> None:
     (claimed,) = take(server)
     keeper.let_die()
     assert server.recover() == 0
-    assert server.finish([done(claimed)]) == 1
+    assert len(server.finish([done(claimed)])) == 1
     assert keeper.look(job).status is JobStatus.DONE
 
 
@@ -281,7 +281,7 @@ def test_a_claim_that_failed_for_good_is_given_back(lite: Keeper) -> None:
         take(server, 1)
     lost.num_lost = 0
     assert texts_of(take(server)) == [1]
-    assert server.finish([done(known)]) == 1
+    assert len(server.finish([done(known)])) == 1
 
 
 def test_a_finish_whose_answer_was_lost_counts_once(lite: Keeper) -> None:

@@ -100,6 +100,26 @@ def is_done(keeper: Keeper, job: Job) -> Callable[[], bool]:
     return lambda: keeper.look(job).status is JobStatus.DONE
 
 
+async def test_what_is_kept_is_used_once(keeper: Keeper, embedder: Embedder) -> None:
+    """The ledger hears of each answer: whose, of which model, texts and tokens."""
+    noted: list[tuple[object, ...]] = []
+
+    def make_claims() -> Claims:
+        return Claims(keeper.database, lease_s=60.0, results_s=LIMITS.results_s)
+
+    def note(*used: object) -> None:
+        noted.append(used)
+
+    job = keeper.put("one", "two", "bad")
+    embedder.errors["bad"] = [InvalidInputError("no")]
+    worker = Worker(make_claims, keeper.upkeep.sweep, embedder.embed, lambda: False, STEADY)
+    worker.note_usage = note
+    worker.start()
+    await until(is_done(keeper, job))
+    await worker.stop()
+    assert noted == [(job.account, MODEL, 1, 4)] * 2
+
+
 async def test_everything_is_answered(keeper: Keeper, embedder: Embedder, run: Run) -> None:
     """Of several jobs, with the right vectors, as background work."""
     jobs = [keeper.put(*(f"{n} {i}" for i in range(30))) for n in range(3)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from satsuma.ai import Ai
-from satsuma.bench.ceiling import Ceiling, higher, measure_ceiling
+from satsuma.bench.ceiling import Ceiling, ceiling_sampler, measure_ceiling
 from satsuma.bench.contenders import ensure_model, load_random, model_id
 from satsuma.bench.http_load import NoAnswerError, ServerDidNotStartError, running_server
 from satsuma.bench.http_raw import RefusedError
@@ -35,6 +35,7 @@ from satsuma.settings import Settings, load_settings
 _ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 _START_S = {"bge-base": 3.0, "all-minilm-l6-v2": 1.0}
 _LENGTH_OF_HEADING = 128
+_PATIENT = ("--deadline-s", "600")  # the largest request takes a minute on two cores
 
 
 @click.command("targets", context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,25 +76,23 @@ def targets(*, rounds: int, seconds: float, models_dir: Path, only_json: bool) -
 def _measure(
     shape: ModelShape, threads: int, models_dir: Path, rounds: int, seconds: float
 ) -> tuple[Ceiling, list[Row]]:
-    """Measure the ceiling, everything, and the ceiling again."""
+    """Measure the ceiling, and everything."""
     _progress("the ceiling")
-    before = measure_ceiling(threads)
-    _progress("bulk work in this process")
-    bulk = measure_bulk(shape, models_dir, rounds, seconds)
-    _progress("the ceiling again")
-    ceiling = higher(before, measure_ceiling(threads))
-    rows = list(bulk_rows(bulk, ceiling.all_threads_gflops))
-    with running_server(model_id(shape), models_dir, threads) as server:
-        setting = Setting(server, shape, rounds, seconds)
-        rows += _measure_server(setting, ceiling.all_threads_gflops, models_dir, threads)
+    ceiling = measure_ceiling(threads)
+    with ceiling_sampler(threads) as sample:
+        _progress("bulk work in this process")
+        rows = list(bulk_rows(*measure_bulk(shape, models_dir, rounds, seconds, sample)))
+        with running_server(model_id(shape), models_dir, threads, _PATIENT) as server:
+            setting = Setting(server, shape, rounds, seconds)
+            rows += _measure_server(setting, sample, models_dir, threads)
     return ceiling, [*rows, *_measure_starts(shape, models_dir, threads, rounds)]
 
 
 def _measure_server(
-    setting: Setting, ceiling_gflops: float, models_dir: Path, threads: int
+    setting: Setting, ceiling: Callable[[], float], models_dir: Path, threads: int
 ) -> Iterator[Row]:
     _progress("bulk work through HTTP")
-    yield bulk_row(setting, ceiling_gflops)
+    yield bulk_row(setting, ceiling)
     _progress("one short request")
     yield overhead_row(setting)
     _progress("many clients")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from satsuma.ai import Ai
@@ -19,6 +19,7 @@ from satsuma.bench.http_texts import Texts
 from satsuma.bench.measure import summarise
 from satsuma.bench.peers.memory import read_peak_bytes, reset_peak
 from satsuma.bench.random_model import ModelShape
+from satsuma.bench.targets.in_process import CEILINGS_A_TURN
 from satsuma.bench.targets.rows import Row, Target, Unit
 from satsuma.bench.workload import LONE, MIXED, Workload
 
@@ -55,12 +56,16 @@ class Setting:
         return Endpoint(self.server.url, model_id(self.shape))
 
 
-def bulk_row(setting: Setting, ceiling_gflops: float) -> Row:
-    """Keep 16 clients busy with mixed lengths."""
+def bulk_row(setting: Setting, ceiling: Callable[[], float]) -> Row:
+    """Keep 16 clients busy with mixed lengths, in turns with the ceiling."""
     window_s = 4 * setting.seconds  # it must hold many answers
-    load = Load(16, MIXED, window_s, window_s, setting.rounds)
-    measured = measure_http(setting.server.url, model_id(setting.shape), setting.shape, load)
-    return Row(HTTP_BULK, measured.gflops / ceiling_gflops)
+    load = Load(16, MIXED, window_s, window_s, num_windows=1)
+    model, ceilings, rates = model_id(setting.shape), list[float](), list[float]()
+    for _ in range(setting.rounds):
+        ceilings += [ceiling() for _ in range(CEILINGS_A_TURN)]
+        rates.append(measure_http(setting.server.url, model, setting.shape, load).gflops)
+    limit = summarise(ceilings).median
+    return Row.of(HTTP_BULK, summarise([rate / limit for rate in rates]))
 
 
 def overhead_row(setting: Setting) -> Row:
