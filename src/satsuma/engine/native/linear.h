@@ -10,6 +10,7 @@
 #include "tile_int8.h"
 
 #define DEPTH 768      /* rows of a panel that are multiplied before the next strip */
+#define FEW_STRIPS 4   /* so few pass a panel that memory is not done with the next one by then */
 #define BLOCK_ROWS 516 /* rows that pass a panel; a whole number of strips for 6 and 12 */
 
 static int64_t count_panels(int64_t columns) {
@@ -25,6 +26,7 @@ static void linear_block(const struct step *step, const struct batch *batch, str
                          int64_t first_k, float *strips) {
   const int64_t depth = smaller(step->in_width - first_k, DEPTH);
   const int64_t in_stride = batch->strides[step->input], stride = batch->strides[step->output];
+  const int64_t num_strips = (part.end_row - part.first_row + STRIP_ROWS - 1) / STRIP_ROWS;
   const int is_last = first_k + depth == step->in_width;
   const float *residual = is_last && step->residual >= 0 ? batch->buffers[step->residual] : 0;
   struct finish finish = {.activation = step->activation, .is_later_part = first_k > 0};
@@ -37,11 +39,15 @@ static void linear_block(const struct step *step, const struct batch *batch, str
     const float *weights =
         (const float *)step->weight + column * step->in_width + first_k * PANEL_COLUMNS;
     finish.bias = is_last ? step->bias + column : 0;
+    struct wish wish = rest_of(weights);
+    if (num_strips <= FEW_STRIPS) /* all of them ask for the next panel, each for its part */
+      wish = (struct wish){weights + step->in_width * PANEL_COLUMNS, PANEL_COLUMNS / num_strips};
     for (int64_t row = part.first_row; row < part.end_row; row += STRIP_ROWS) {
       const int64_t rows = smaller(part.end_row - row, STRIP_ROWS);
       finish.residual = residual ? residual + row * finish.residual_stride + column : 0;
       tiles[rows](strips + (row - part.first_row) * depth, weights, depth,
-                  batch->buffers[step->output] + row * stride + column, stride, &finish);
+                  batch->buffers[step->output] + row * stride + column, stride, &finish, wish);
+      if (num_strips <= FEW_STRIPS) wish.next += depth * wish.pace;
     }
   }
 }

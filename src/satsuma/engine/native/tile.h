@@ -11,9 +11,20 @@
 #include "program.h"
 #include "vector.h"
 
-/* Rows of a panel to ask for in advance: a short text reads its weights from memory, and the
- * processor's own prefetching stops at the end of each page. */
+/* Rows of a panel to ask for in advance: the processor's own prefetching stops at the end of each
+ * page. */
 #define AHEAD 16
+
+/* What to ask memory for while a tile is computed: from where, and how far in each step. */
+struct wish {
+  const float *next;
+  int64_t pace;
+};
+
+/* Ask for what comes later in the same panel. */
+INLINE struct wish rest_of(const float *panel) {
+  return (struct wish){panel + AHEAD * PANEL_COLUMNS, PANEL_COLUMNS};
+}
 
 /* What becomes of a tile's sums. */
 struct finish {
@@ -61,7 +72,7 @@ static __attribute__((noinline)) void finish_tile(int rows, float *restrict outp
 
 INLINE void multiply_tile(int rows, const float *restrict strip, const float *restrict panel,
                           int64_t depth, float *restrict output, int64_t stride,
-                          const struct finish *finish) {
+                          const struct finish *finish, struct wish wish) {
   vector sums[STRIP_ROWS][PANEL_VECTORS];
   UNROLL for (int row = 0; row < rows; row++) {
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) sums[row][column] = (vector){};
@@ -70,7 +81,8 @@ INLINE void multiply_tile(int rows, const float *restrict strip, const float *re
   }
   for (int64_t k = 0; k < depth; k++) {
     vector columns[PANEL_VECTORS];
-    __builtin_prefetch(panel + AHEAD * PANEL_COLUMNS);
+    __builtin_prefetch(wish.next);
+    wish.next += wish.pace;
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
       columns[column] = load(panel + column * LANES);
     UNROLL for (int row = 0; row < rows; row++)
@@ -89,12 +101,12 @@ INLINE void multiply_tile(int rows, const float *restrict strip, const float *re
 
 /* One function for each number of rows, so that the compiler keeps the sums in registers. */
 typedef void tile_function(const float *, const float *, int64_t, float *, int64_t,
-                           const struct finish *);
+                           const struct finish *, struct wish);
 #define TILE(rows)                                                                             \
   static __attribute__((noinline)) void multiply_tile_##rows(                                  \
       const float *strip, const float *panel, int64_t depth, float *output, int64_t stride,    \
-      const struct finish *finish) {                                                           \
-    multiply_tile(rows, strip, panel, depth, output, stride, finish);                          \
+      const struct finish *finish, struct wish wish) {                                         \
+    multiply_tile(rows, strip, panel, depth, output, stride, finish, wish);                    \
   }
 FOR_EACH_HEIGHT(TILE)
 
