@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from satsuma.bench.measure import Spread
 from satsuma.bench.peers import rounds
 from satsuma.bench.peers.catalog import FP32, PEERS, Peer
 from satsuma.bench.peers.command import peers
+from satsuma.bench.peers.figures import Figures
 from satsuma.bench.peers.models import PeerModel, prepare_random
 from satsuma.bench.peers.rounds import Race, Timing
 from satsuma.bench.peers.run import Plan, run
@@ -76,6 +78,31 @@ def test_a_workload_that_fails_does_not_end_the_next(tmp_path: Path) -> None:
     (failure,) = race.failures
     assert failure.workload == "wrong"
     assert turns == ["satsuma fp32"] * (1 + 1 + TIMING.rounds)
+
+
+def test_ctrl_c_keeps_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of a run are not lost; what was under way is left out."""
+    measure = Race.measure
+
+    def interrupted(race: Race, workload: PeerWorkload, *args: Any) -> list[Figures]:
+        if workload.name == "3x11":
+            raise KeyboardInterrupt
+        return measure(race, workload, *args)
+
+    monkeypatch.setattr(Race, "measure", interrupted)
+    plan = Plan(
+        peers=[SATSUMA],
+        models=["tiny", "other"],
+        workloads=["1x10", "3x11"],
+        timing=TIMING,
+        models_dir=tmp_path / "models",
+        stsb=None,
+        prepare=lambda folder, _: prepare_random(folder, TINY),
+    )
+    report = run(plan, Setup(tmp_path, 1, lambda _: None))
+    assert [one.workload for one in report.figures] == ["1x10"]
+    assert [one.name for one in report.workloads] == ["1x10"]
+    assert len(report.models) == 1
 
 
 def test_ctrl_c_ends_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,8 @@ def peers(  # noqa: PLR0913 - one argument a flag
     Each library is installed into an environment of its own and runs in a process of its own,
     with the same weights, texts and threads. All are warmed up, then timed in turns, while the
     others wait. What cannot be installed is named, and the rest goes on. Progress goes to
-    standard error; the last line on standard output is JSON.
+    standard error; the last line on standard output is JSON. Ctrl-C ends it with the workloads
+    that are done.
 
     The first run takes some 8 GB of disk. Let nothing else run meanwhile.
     """

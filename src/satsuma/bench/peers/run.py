@@ -72,16 +72,25 @@ def prepare_all(plan: Plan, setup: Setup) -> list[tuple[PeerModel, list[Peer], l
 
 
 def run(plan: Plan, setup: Setup) -> PeersReport:
-    """Measure what the plan says."""
+    """Measure what the plan says; once interrupted, report what was measured until then.
+
+    Raises:
+        KeyboardInterrupt: if that is nothing.
+    """
     notes = Notes()
     prepared = prepare_all(plan, setup)
     where = describe_surroundings(plan.timing.threads)
     setup.announce("measuring the ceiling")
     before = measure_ceiling(plan.timing.threads)
-    for model, peers, failures in prepared:
-        notes.failures += failures
-        notes.models.append(_note_model(model))
-        _race(plan, setup, model, peers, notes)
+    try:
+        for model, peers, failures in prepared:
+            notes.failures += failures
+            notes.models.append(_note_model(model))
+            _race(plan, setup, model, peers, notes)
+    except KeyboardInterrupt:
+        if not notes.figures:
+            raise
+        setup.announce("interrupted: what was measured until now follows")
     setup.announce("measuring the ceiling again")
     return PeersReport(
         surroundings=where,
@@ -119,8 +128,8 @@ def _measure_all(
     num_steps = len(workloads) * len(race.running) * (1 + rounds)
     with tqdm(total=num_steps, desc=model.name, unit="turn") as progress:
         for workload in workloads:
-            notes.workloads.append(_note_workload(model, workload))
             notes.figures += race.measure(workload, partial(_show, progress, workload.name))
+            notes.workloads.append(_note_workload(model, workload))
 
 
 def _show(progress: Any, workload: str, label: str) -> None:
