@@ -40,23 +40,45 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ray")
 
 
+@dataclass
+class Place:
+    """A cluster, and what is deployed there until a test removes it."""
+
+    cluster: RayCluster
+    flags: tuple[str, ...]
+    port: int
+    deployed: Deployed | None = None
+
+
 @pytest.fixture(scope="module")
-def deployed(home: Path, postgres: Cluster) -> Iterator[Deployed]:
-    """Two nodes of a core each, with a replica and a gateway on either; calls go to the head."""
-    queue = ("--queue-url", postgres.new_queue(), "--queue-lease-s", "3")
+def place(home: Path, postgres: Cluster) -> Iterator[Place]:
+    """Two nodes of a core each; calls go to the head."""
+    flags = ("--model", ALL_MINILM, "--min-replicas", "2", "--drain-s", "20")
+    flags += ("--queue-url", postgres.new_queue(), "--queue-lease-s", "3")
     with ray_cluster(environment(home)) as cluster:
         _add_node(cluster)
-        flags = ("--model", ALL_MINILM, "--min-replicas", "2", "--drain-s", "20", *queue)
-        yield deploy(cluster, *flags)
+        yield Place(cluster, flags, free_port())
+
+
+@pytest.fixture
+def deployed(place: Place) -> Deployed:
+    """A replica and a gateway on either node; anew, if the last test removed them."""
+    if place.deployed is None:
+        _revive(place.cluster)
+        place.deployed = deploy(place.cluster, *place.flags, port=place.port)
+    return place.deployed
 
 
 @pytest.fixture
 def doomed(deployed: Deployed) -> Node:
     """A node with a replica and a gateway, for the test to kill."""
-    node = deployed.cluster.nodes[-1]
-    if node.is_killed:
-        node = _add_node(deployed.cluster)
-    return node
+    return _revive(deployed.cluster)
+
+
+def _revive(cluster: RayCluster) -> Node:
+    """Give the second node; another one, if it was killed."""
+    node = cluster.nodes[-1]
+    return _add_node(cluster) if node.is_killed else node
 
 
 def _add_node(cluster: RayCluster) -> Node:
@@ -195,7 +217,7 @@ def expected(texts: list[str]) -> Any:
         return ai.run(ALL_MINILM, {"text": texts})["data"]
 
 
-def test_a_removed_deployment_finishes_what_it_took(deployed: Deployed) -> None:
+def test_a_removed_deployment_finishes_what_it_took(place: Place, deployed: Deployed) -> None:
     """Callers get answers until they are told to go elsewhere, and nothing but these two."""
     url, cluster = deployed.run_url(ALL_MINILM), deployed.cluster
     body = {"text": ["word " * 250] * 4}
@@ -206,6 +228,7 @@ def test_a_removed_deployment_finishes_what_it_took(deployed: Deployed) -> None:
             replies.append(requests.post(url, json=body, timeout=60))
         return replies
 
+    place.deployed = None
     with ThreadPoolExecutor(NUM_CLIENTS) as clients:
         calls = [clients.submit(call_until_refused) for _ in range(NUM_CLIENTS)]
         done = cluster.satsuma("deploy", "remove", "--address", cluster.address)

@@ -183,10 +183,16 @@ def serving_on_ray(*flags: str, env: Mapping[str, str]) -> Iterator[Deployed]:
         yield deploy(cluster, *flags)
 
 
-def deploy(cluster: RayCluster, *flags: str) -> Deployed:
-    """Deploy on a cluster, with replicas of one core."""
-    port = str(free_port())
-    usual = ("--address", cluster.address, "--port", port, "--replica-cores", "1")
+def deploy(cluster: RayCluster, *flags: str, port: int | None = None) -> Deployed:
+    """Deploy on a cluster, with replicas of one core.
+
+    Args:
+        cluster: where.
+        flags: more of the command's.
+        port: where a cluster listens already; Serve's proxies stay where they are.
+    """
+    port = port or free_port()
+    usual = ("--address", cluster.address, "--port", str(port), "--replica-cores", "1")
     done = cluster.satsuma("deploy", "ray", *usual, *flags)
     assert done.returncode == 0, done.stderr
     url = f"http://127.0.0.1:{port}"
