@@ -53,8 +53,8 @@ class Place:
 @pytest.fixture(scope="module")
 def place(home: Path, postgres: Cluster) -> Iterator[Place]:
     """Two nodes of a core each; calls go to the head."""
-    flags = ("--model", ALL_MINILM, "--min-replicas", "2", "--drain-s", "20")
-    flags += ("--queue-url", postgres.new_queue(), "--queue-lease-s", "3")
+    queue = ("--queue-url", postgres.new_queue(), "--queue-lease-s", "3")
+    flags = ("--model", ALL_MINILM, "--min-replicas", "2", "--drain-s", "20", *queue)
     with ray_cluster(environment(home)) as cluster:
         _add_node(cluster)
         yield Place(cluster, flags, free_port())
