@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from browser.conftest import OpenVisit
+from browser.conftest import OpenVisit, Visit
 from playwright.sync_api import Page, Route, expect
 from support.program import Server
 
@@ -16,6 +16,14 @@ def give_token(page: Page, token: str) -> None:
     """Type a token into the dialog, and use it."""
     page.get_by_label("API token").fill(token)
     page.get_by_role("button", name="Use it").click()
+
+
+def open_with_token(visit: Visit, token: str) -> Page:
+    """Open the first page, give the token that it asks for, and wait for its results."""
+    page = visit.open()
+    give_token(page, token)
+    page.locator("#heat td[data-at]").first.wait_for()
+    return page
 
 
 def test_a_token_is_asked_for_and_kept_in_the_tab(
@@ -46,9 +54,7 @@ def test_what_is_too_much_is_said_in_words(
     """The server's 413, with what to do."""
     server, token = guarded_playground
     with open_visit(server.url, may_be_refused=True, **DESK) as visit:
-        page = visit.open()
-        give_token(page, token)
-        page.locator("#heat td[data-at]").first.wait_for()
+        page = open_with_token(visit, token)
         page.locator("#texts").fill("word " * 10_000)
         page.get_by_role("button", name="Embed").click()
         notice = page.locator("#compare-error [role=alert]")
@@ -124,9 +130,7 @@ def test_a_token_can_be_forgotten(
     """An empty field does it; then one is asked for again."""
     server, token = guarded_playground
     with open_visit(server.url, may_be_refused=True, **DESK) as visit:
-        page = visit.open()
-        give_token(page, token)
-        page.locator("#heat td[data-at]").first.wait_for()
+        page = open_with_token(visit, token)
         page.get_by_role("button", name="Token", exact=True).click()
         page.get_by_role("button", name="Use it").click()
         expect(page.get_by_role("dialog")).to_contain_text("This server asks for a token.")

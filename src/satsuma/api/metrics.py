@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from prometheus_client import (
@@ -105,6 +106,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+        self._of_model = cache(self._label)
         self._begin_at_zero()
 
     def note_request(self, route: str, model: str, status: int, seconds: float) -> None:
@@ -121,11 +123,12 @@ class Metrics:
 
     def note_result(self, model: str, result: EmbedResult) -> None:
         """Count what was embedded, and where its time went."""
-        self._texts.labels(model).inc(len(result.vectors))
-        self._tokens.labels(model).inc(result.usage.prompt_tokens)
-        self._truncated.labels(model).inc(result.num_truncated)
-        self._queue_seconds.labels(model).observe(result.timings.queue_s)
-        self._inference_seconds.labels(model).observe(result.timings.inference_s)
+        counts = self._of_model(model)
+        counts.texts.inc(len(result.vectors))
+        counts.tokens.inc(result.usage.prompt_tokens)
+        counts.truncated.inc(result.num_truncated)
+        counts.queue_seconds.observe(result.timings.queue_s)
+        counts.inference_seconds.observe(result.timings.inference_s)
 
     def note_microbatch(self, num_tokens: int, engine_s: float, *, is_express: bool) -> None:
         """Count a microbatch that was run."""
@@ -136,10 +139,16 @@ class Metrics:
     def note_model(self, model: str) -> None:
         """Let a model's counts be there before its first request."""
         self._requests.labels("run", model, "200")
-        for one in (self._texts, self._tokens, self._truncated):
-            one.labels(model)
-        self._queue_seconds.labels(model)
-        self._inference_seconds.labels(model)
+        self._of_model(model)
+
+    def _label(self, model: str) -> _ModelCounts:
+        return _ModelCounts(
+            texts=self._texts.labels(model),
+            tokens=self._tokens.labels(model),
+            truncated=self._truncated.labels(model),
+            queue_seconds=self._queue_seconds.labels(model),
+            inference_seconds=self._inference_seconds.labels(model),
+        )
 
     def write(self, accept: str) -> tuple[bytes, str]:
         """Give the text of a scrape.
@@ -170,6 +179,17 @@ class Metrics:
         for lane in LANES:
             self._microbatch_tokens.labels(lane)
             self._engine_seconds.labels(lane)
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelCounts:
+    """The metrics of one model, looked up once."""
+
+    texts: Counter
+    tokens: Counter
+    truncated: Counter
+    queue_seconds: Histogram
+    inference_seconds: Histogram
 
 
 @dataclass(frozen=True, slots=True)

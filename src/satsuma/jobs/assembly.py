@@ -42,7 +42,7 @@ class Jobs:
         settings: Settings,
         embed: Embed,
         is_stuck: Callable[[], bool],
-        note_usage: NoteUsage = lambda *_: None,
+        note_usage: NoteUsage,
     ) -> None:
         """See `open_jobs`."""
         self._settings = settings

@@ -50,6 +50,19 @@ class Blueprint:
             check_tensor(tensor, headers)
 
 
+def gated_widths(hidden: int, qkv: int, attended: int, intermediate: int) -> dict[str, int]:
+    """Name the buffers of layers that are normed before each half and gated in the second.
+
+    Args:
+        hidden: H, of the states, their sums and what is normed.
+        qkv: of queries, keys and values together.
+        attended: of what attention gives, all heads together.
+        intermediate: F; the gate lies beside what it gates.
+    """
+    widths = dict.fromkeys(("states", "sum", "normed"), hidden)
+    return {**widths, "qkv": qkv, "attended": attended, "gated": 2 * intermediate}
+
+
 @dataclass(frozen=True, slots=True)
 class Dense:
     """A layer that follows the hidden states: activation(x W + b)."""

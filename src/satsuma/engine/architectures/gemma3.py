@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from satsuma.engine.architectures.blueprint import Blueprint
+from satsuma.engine.architectures.blueprint import Blueprint, gated_widths
 from satsuma.engine.architectures.numbers import (
     FULL,
     SLIDING,
@@ -74,9 +74,7 @@ class Gemma3Config:
         """List the steps; see `EncoderConfig`."""
         heads = self.num_heads * self.head_width
         qkv = heads + 2 * self.num_kv_heads * self.head_width
-        hidden, gated = self.hidden_size, 2 * self.intermediate_size
-        widths = {"states": hidden, "sum": hidden, "normed": hidden, "qkv": qkv}
-        widths |= {"attended": heads, "gated": gated}
+        widths = gated_widths(self.hidden_size, qkv, heads, self.intermediate_size)
         prefix = "model." if "model.embed_tokens.weight" in names else ""
         return Blueprint(tuple(_steps(self, prefix)), widths, self.vocab_size, self.max_tokens)
 

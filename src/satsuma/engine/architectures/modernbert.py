@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from satsuma.engine.architectures.blueprint import Blueprint
+from satsuma.engine.architectures.blueprint import Blueprint, gated_widths
 from satsuma.engine.architectures.numbers import (
     FULL,
     SLIDING,
@@ -74,9 +74,8 @@ class ModernBertConfig:
 
     def blueprint(self, names: Collection[str]) -> Blueprint:
         """List the steps; see `EncoderConfig`."""
-        hidden, gated = self.hidden_size, 2 * self.intermediate_size
-        widths = {"states": hidden, "sum": hidden, "normed": hidden, "qkv": 3 * hidden}
-        widths |= {"attended": hidden, "gated": gated}
+        hidden = self.hidden_size
+        widths = gated_widths(hidden, 3 * hidden, hidden, self.intermediate_size)
         prefix = "model." if "model.embeddings.tok_embeddings.weight" in names else ""
         return Blueprint(tuple(_steps(self, prefix)), widths, self.vocab_size, self.max_tokens)
 
