@@ -92,12 +92,13 @@ class Accounting:
     def _settle(self, scope: Scope, account: str, holders: _Holders) -> None:
         """Charge what was embedded; a request that failed costs no tokens."""
         notes = notes_of(scope)
-        if not notes.num_texts:
+        if notes.result is None:
             return
+        num_tokens = notes.result.usage.prompt_tokens
         for who, limits in holders:
-            self._quotas.charge(who, limits, notes.num_tokens, self._clock())
+            self._quotas.charge(who, limits, num_tokens, self._clock())
         if self._ledger is not None:
-            self._ledger.note(account, notes.model, notes.num_texts, notes.num_tokens)
+            self._ledger.note(account, notes.model, len(notes.result.vectors), num_tokens)
 
     def _headers(self, holders: _Holders) -> Iterator[tuple[bytes, bytes]]:
         """Tell what is left, of the quotas that are nearest to their end."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from satsuma.api.accounting import Accounting
 from satsuma.api.binding import BindingRoutes
 from satsuma.api.catalog import CatalogRoutes
 from satsuma.api.cloudflare import RunRoute
 from satsuma.api.drain import Drain, DrainGate
-from satsuma.api.errors import MethodNotAvailableError, NoRouteError
 from satsuma.api.identity import RequestIdentity
 from satsuma.api.inference import Inference
 from satsuma.api.metering import Counts, Metering
@@ -45,6 +42,17 @@ _EXPOSED = (
 )
 
 
+class _Application(Starlette):
+    """Starlette's, without the two middlewares that it adds: `ErrorEnvelopes` does their work."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the middlewares around the router."""
+        app: ASGIApp = self.router
+        for middleware, args, kwargs in reversed(self.user_middleware):
+            app = middleware(app, *args, **kwargs)
+        return app
+
+
 def create_app(
     service: EmbeddingService,
     settings: Settings,
@@ -62,7 +70,7 @@ def create_app(
         counts: where requests are counted; None begins at zero and keeps no usage.
     """
     drain, counts = Drain(), counts or Counts()
-    app = Starlette(
+    app = _Application(
         routes=_routes(service, settings, queue, counts.metrics),
         middleware=[  # outermost first
             Middleware(RequestIdentity),
@@ -75,7 +83,6 @@ def create_app(
             Middleware(Accounting, settings=settings, ledger=counts.ledger),
             Middleware(BodyLimit, max_body_bytes=settings.max_body_bytes),
         ],
-        exception_handlers={HTTPException: _raise_known},
     )
     app.router.redirect_slashes = False  # a path is right or wrong; nobody follows a POST's 307
     app.state.drain = drain
@@ -100,7 +107,7 @@ def _cors(settings: Settings) -> list[Middleware]:
 def _routes(
     service: EmbeddingService, settings: Settings, queue: JobQueue | None, metrics: Metrics
 ) -> list[Route]:
-    inference = Inference(service, settings.deadline_s, metrics)
+    inference = Inference(service, settings.deadline_s)
     run = Run(inference, queue)
     return [
         *RunRoute(inference, run).routes(),
@@ -112,12 +119,3 @@ def _routes(
         *DocumentRoute().routes(),
         *PlaygroundRoutes().routes(),
     ]
-
-
-async def _raise_known(request: Request, error: Exception) -> Response:
-    """Turn the router's refusals into errors of the table."""
-    if isinstance(error, HTTPException) and error.status_code == 405:
-        allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
-        message = f"Method {request.method} not available for that URI."
-        raise MethodNotAvailableError(message, allow=allow) from error
-    raise NoRouteError("No route for that URI") from error

@@ -15,7 +15,6 @@ from starlette.types import Receive
 
 from satsuma.api.errors import shorten
 from satsuma.api.metering import notes_of
-from satsuma.api.metrics import Metrics
 from satsuma.api.ports import EmbeddingService
 from satsuma.api.validation import parse_json
 from satsuma.errors import (
@@ -37,12 +36,8 @@ _UNENCODED: Final = frozenset({"", "identity"})
 class Inference:
     """A service as the run routes use it."""
 
-    def __init__(self, service: EmbeddingService, deadline_s: float, metrics: Metrics) -> None:
-        """Ask this service, and count what it embeds.
-
-        A body that takes longer to come than the deadline is late.
-        """
-        self._metrics = metrics
+    def __init__(self, service: EmbeddingService, deadline_s: float) -> None:
+        """Ask this service; a body that takes longer to come than the deadline is late."""
         self._service = service
         self._deadline_s = deadline_s
 
@@ -79,8 +74,7 @@ class Inference:
         except ModelError:
             notes.model = ""  # it is not here: anybody can make up such names
             raise
-        notes.num_texts, notes.num_tokens = len(result.vectors), result.usage.prompt_tokens
-        self._metrics.note_result(model, result)
+        notes.result = result
         return result
 
     async def check_installed(self, model: ModelManifest) -> None:

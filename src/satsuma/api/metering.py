@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from satsuma.api.metrics import Metrics
 from satsuma.api.paths import route_of
+from satsuma.types import EmbedResult
 from satsuma.usage.ledger import Ledger
 
 _ACCESS: Final = logging.getLogger("satsuma.access")
@@ -24,13 +25,11 @@ class RequestNotes:
 
     Attributes:
         model: canonical id of one that is here.
-        num_texts: embedded; 0 until then.
-        num_tokens: of those.
+        result: what was embedded; None until then.
     """
 
     model: str = ""
-    num_texts: int = 0
-    num_tokens: int = 0
+    result: EmbedResult | None = None
 
 
 def notes_of(scope: Scope) -> RequestNotes:
@@ -53,7 +52,7 @@ class Counts:
 
 
 class Metering:
-    """Stands where every answer passes."""
+    """Stands where every answer passes, and counts once it is on its way: nobody waits for that."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, is_logged: bool) -> None:
         """Stand before `app`.
@@ -87,6 +86,8 @@ class Metering:
 
     def _note(self, scope: Scope, notes: RequestNotes, status: int, seconds: float) -> None:
         self._metrics.note_request(route_of(scope["path"]), notes.model, status, seconds)
+        if notes.result is not None:
+            self._metrics.note_result(notes.model, notes.result)
         if self._is_logged:
             _ACCESS.info(
                 "%s %s %d in %.1f ms", scope["method"], scope["path"], status, 1e3 * seconds

@@ -106,7 +106,10 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self._of_model = cache(self._label)
+        self._of_model = cache(self._label)  # finding a labelled metric takes longer than counting
+        self._of_requests = cache(self._requests.labels)
+        self._of_route = cache(self._request_seconds.labels)
+        self._of_lane = tuple(map(self._label_lane, LANES))
         self._begin_at_zero()
 
     def note_request(self, route: str, model: str, status: int, seconds: float) -> None:
@@ -118,8 +121,8 @@ class Metrics:
             status: of the answer.
             seconds: until its end.
         """
-        self._requests.labels(route, model, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        self._of_requests(route, model, str(status)).inc()
+        self._of_route(route).observe(seconds)
 
     def note_result(self, model: str, result: EmbedResult) -> None:
         """Count what was embedded, and where its time went."""
@@ -132,9 +135,9 @@ class Metrics:
 
     def note_microbatch(self, num_tokens: int, engine_s: float, *, is_express: bool) -> None:
         """Count a microbatch that was run."""
-        lane = LANES[is_express]
-        self._microbatch_tokens.labels(lane).observe(num_tokens)
-        self._engine_seconds.labels(lane).inc(engine_s)
+        counts = self._of_lane[is_express]
+        counts.microbatch_tokens.observe(num_tokens)
+        counts.engine_seconds.inc(engine_s)
 
     def note_model(self, model: str) -> None:
         """Let a model's counts be there before its first request."""
@@ -148,6 +151,12 @@ class Metrics:
             truncated=self._truncated.labels(model),
             queue_seconds=self._queue_seconds.labels(model),
             inference_seconds=self._inference_seconds.labels(model),
+        )
+
+    def _label_lane(self, lane: str) -> _LaneCounts:
+        return _LaneCounts(
+            microbatch_tokens=self._microbatch_tokens.labels(lane),
+            engine_seconds=self._engine_seconds.labels(lane),
         )
 
     def write(self, accept: str) -> tuple[bytes, str]:
@@ -175,10 +184,7 @@ class Metrics:
 
     def _begin_at_zero(self) -> None:
         for route in ROUTES:
-            self._request_seconds.labels(route)
-        for lane in LANES:
-            self._microbatch_tokens.labels(lane)
-            self._engine_seconds.labels(lane)
+            self._of_route(route)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,14 @@ class _ModelCounts:
     truncated: Counter
     queue_seconds: Histogram
     inference_seconds: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class _LaneCounts:
+    """The metrics of one kind of lane."""
+
+    microbatch_tokens: Histogram
+    engine_seconds: Counter
 
 
 @dataclass(frozen=True, slots=True)

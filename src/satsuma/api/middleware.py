@@ -6,13 +6,16 @@ Pure ASGI. Each class does one thing; `app.py` has their order.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from satsuma.api.envelopes import error_response
+from satsuma.api.errors import MethodNotAvailableError, NoRouteError
 from satsuma.api.identity import with_token
 from satsuma.api.paths import account_of, is_open
 from satsuma.auth.exposure import open_access
@@ -55,7 +58,18 @@ class ErrorEnvelopes:
         except Exception as error:
             if has_begun:
                 raise
-            await error_response(error, scope)(scope, receive, send)
+            known = _of_table(error, scope["method"])
+            await error_response(known, scope)(scope, receive, send)
+
+
+def _of_table(error: Exception, method: str) -> Exception:
+    """Turn the router's refusals into errors of the table."""
+    if not isinstance(error, HTTPException):
+        return error
+    if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        return NoRouteError("No route for that URI")
+    allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+    return MethodNotAvailableError(f"Method {method} not available for that URI.", allow=allow)
 
 
 class Authentication:

@@ -38,10 +38,9 @@ class MiniflareProxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request that was meant."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] in _OUTER_PATHS:
             headers = Headers(scope=scope)
-            is_packed = "mf-url" in headers and "mf-binding" in headers
-            if is_packed and scope["path"] in _OUTER_PATHS:
+            if "mf-url" in headers and "mf-binding" in headers:
                 scope = {**scope, **_unpack(headers)}
         await self._app(scope, receive, send)
 

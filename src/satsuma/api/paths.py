@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 from satsuma.auth.tokens import ACCOUNT_ID
@@ -22,6 +23,8 @@ _ACCOUNT: Final = re.compile(r"/client/v4/accounts/([^/]*)(?:/|$)")
 _RUN: Final = re.compile(r"/client/v4/accounts/[^/]*/ai/run/")
 _EMBEDDINGS: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1/embeddings")
 _OPENAI: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1(/|$)")
+
+_NUM_KNOWN: Final = 64  # few, for a path may be long, and clients keep to theirs
 
 
 class Dialect(Enum):
@@ -47,6 +50,7 @@ def dialect_of(path: str) -> Dialect:
 _PAGES: Final = frozenset({"/", "/docs"})
 
 
+@lru_cache(_NUM_KNOWN)
 def route_of(path: str) -> str:
     """Tell a path's kind: one of `metrics.ROUTES`, few enough to be counted by."""
     if path in BINDING_PATHS:
@@ -62,12 +66,14 @@ def route_of(path: str) -> str:
     return "catalog" if path.startswith("/client/v4/") else "other"
 
 
+@lru_cache(_NUM_KNOWN)
 def embeds(path: str) -> bool:
     """Tell whether a path's requests use the engine."""
     is_run = path in BINDING_RUN_PATHS or _RUN.match(path) is not None
     return is_run or _EMBEDDINGS.fullmatch(path) is not None
 
 
+@lru_cache(_NUM_KNOWN)
 def account_of(path: str) -> str | None:
     """Read the account in a path; None leaves it to the route to refuse a malformed one."""
     match = _ACCOUNT.match(path)

@@ -9,17 +9,22 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 import threading
+import time
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from satsuma.errors import ConfigurationError
 
 USAGE_FILE: Final = "usage.db"
 _PATIENCE_S: Final = 10.0
 _OWNER_ONLY: Final = 0o600
+_DAY_S: Final = 86_400
+_Key: TypeAlias = tuple[int, str, str]  # day since 1970-01-01 in UTC, account, model
+_Counts: TypeAlias = defaultdict[_Key, list[int]]  # requests, texts, tokens
 _SCHEMA: Final = """
 create table if not exists usage (
     day text not null, account text not null, model text not null,
@@ -60,13 +65,13 @@ class Ledger:
         """Keep the path; the file comes with the first counts."""
         self._path = path
         self._lock = threading.Lock()
-        self._pending: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._pending: _Counts = defaultdict(lambda: [0, 0, 0])
 
     def note(self, account: str, model: str, num_texts: int, num_tokens: int) -> None:
         """Count a request that was answered; cheap, and not yet on the disk."""
-        key = (f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}", account, model)
+        day = int(time.time()) // _DAY_S
         with self._lock:
-            counts = self._pending[key]
+            counts = self._pending[day, account, model]
             counts[0] += 1
             counts[1] += num_texts
             counts[2] += num_tokens
@@ -84,7 +89,8 @@ class Ledger:
             return
         try:
             with closing(self._connect()) as connection, connection:
-                connection.executemany(_ADD, [(*key, *n) for key, n in pending.items()])
+                rows = [(_date(day), *whose, *n) for (day, *whose), n in pending.items()]
+                connection.executemany(_ADD, rows)
         except (sqlite3.Error, OSError) as error:
             self._take_back(pending)
             raise self._unusable(error) from error
@@ -116,7 +122,7 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
-    def _take_back(self, pending: dict[tuple[str, str, str], tuple[int, ...]]) -> None:
+    def _take_back(self, pending: Mapping[_Key, tuple[int, ...]]) -> None:
         with self._lock:
             for key, counts in pending.items():
                 self._pending[key] = [
@@ -133,6 +139,11 @@ class Ledger:
 
     def _unusable(self, error: Exception) -> ConfigurationError:
         return ConfigurationError(f"{self._path} cannot be used: {error}")
+
+
+def _date(day: int) -> str:
+    """Write a day, counted from 1970-01-01, as such a date."""
+    return f"{dt.datetime.fromtimestamp(day * _DAY_S, dt.UTC):%Y-%m-%d}"
 
 
 def total(rows: list[Used]) -> Used:
