@@ -10,12 +10,13 @@
 #include "tile_int8.h"
 
 #define DEPTH 768      /* rows of a panel that are multiplied before the next strip */
-#define FEW_STRIPS 4   /* so few pass a panel that memory is not done with the next one by then */
 #define BLOCK_ROWS 516 /* rows that pass a panel; a whole number of strips for 6 and 12 */
 
 static int64_t count_panels(int64_t columns) {
   return (columns + PANEL_COLUMNS - 1) / PANEL_COLUMNS;
 }
+
+static int64_t count_strips(int64_t rows) { return (rows + STRIP_ROWS - 1) / STRIP_ROWS; }
 
 /* Rows and panels that one task computes. */
 struct part {
@@ -26,35 +27,35 @@ static void linear_block(const struct step *step, const struct batch *batch, str
                          int64_t first_k, float *strips) {
   const int64_t depth = smaller(step->in_width - first_k, DEPTH);
   const int64_t in_stride = batch->strides[step->input], stride = batch->strides[step->output];
-  const int64_t num_strips = (part.end_row - part.first_row + STRIP_ROWS - 1) / STRIP_ROWS;
+  const int64_t num_rows = part.end_row - part.first_row, num_strips = count_strips(num_rows);
   const int is_last = first_k + depth == step->in_width;
   const float *residual = is_last && step->residual >= 0 ? batch->buffers[step->residual] : 0;
   struct finish finish = {.activation = step->activation, .is_later_part = first_k > 0};
   finish.residual_stride = residual ? batch->strides[step->residual] : 0;
 
   pack_strips(batch->buffers[step->input] + part.first_row * in_stride + first_k, in_stride,
-              part.end_row - part.first_row, depth, strips);
+              num_rows, depth, strips);
   for (int64_t panel = part.first_panel; panel < part.end_panel; panel++) {
     const int64_t column = panel * PANEL_COLUMNS;
     const float *weights =
         (const float *)step->weight + column * step->in_width + first_k * PANEL_COLUMNS;
     finish.bias = is_last ? step->bias + column : 0;
-    struct wish wish = rest_of(weights);
-    if (num_strips <= FEW_STRIPS) /* all of them ask for the next panel, each for its part */
-      wish = (struct wish){weights + step->in_width * PANEL_COLUMNS, PANEL_COLUMNS / num_strips};
-    for (int64_t row = part.first_row; row < part.end_row; row += STRIP_ROWS) {
+    for (int64_t strip = 0; strip < num_strips; strip++) {
+      const int64_t row = part.first_row + strip * STRIP_ROWS;
       const int64_t rows = smaller(part.end_row - row, STRIP_ROWS);
       finish.residual = residual ? residual + row * finish.residual_stride + column : 0;
-      tiles[rows](strips + (row - part.first_row) * depth, weights, depth,
-                  batch->buffers[step->output] + row * stride + column, stride, &finish, wish);
-      if (num_strips <= FEW_STRIPS) wish.next += depth * wish.pace;
+      tiles[rows](strips + strip * STRIP_ROWS * depth, weights, depth,
+                  batch->buffers[step->output] + row * stride + column, stride, &finish,
+                  wish_of(weights, weights + step->in_width * PANEL_COLUMNS, depth, strip,
+                          num_strips));
     }
   }
 }
 
 static void int8_block(const struct step *step, const struct batch *batch, struct part part,
                        char *scratch) {
-  const int64_t width = round_up(step->in_width, TWO_GROUPS), num_rows = part.end_row - part.first_row;
+  const int64_t width = round_up(step->in_width, TWO_GROUPS), groups = width / GROUP;
+  const int64_t num_rows = part.end_row - part.first_row, num_strips = count_strips(num_rows);
   const int64_t in_stride = batch->strides[step->input], stride = batch->strides[step->output];
   const float *residual = step->residual >= 0 ? batch->buffers[step->residual] : 0;
   struct finish finish = {.activation = step->activation};
@@ -66,18 +67,20 @@ static void int8_block(const struct step *step, const struct batch *batch, struc
                   step->in_width, width, strips, scales);
   for (int64_t panel = part.first_panel; panel < part.end_panel; panel++) {
     const int64_t column = panel * PANEL_COLUMNS;
+    const int8_t *weights = (const int8_t *)step->weight + column * width;
     finish.bias = step->bias + column;
-    for (int64_t row = 0; row < num_rows; row += STRIP_ROWS) {
-      const int64_t rows = smaller(num_rows - row, STRIP_ROWS);
+    for (int64_t strip = 0; strip < num_strips; strip++) {
+      const int64_t row = strip * STRIP_ROWS, rows = smaller(num_rows - row, STRIP_ROWS);
       float *output = batch->buffers[step->output] + (part.first_row + row) * stride + column;
       finish.residual =
           residual ? residual + (part.first_row + row) * finish.residual_stride + column : 0;
       for (int64_t i = 0; residual && i < rows; i++)
         __builtin_prefetch(finish.residual + i * finish.residual_stride);
-      tiles_int8[rows]((const int32_t *)(strips + row * width),
-                       (const int32_t *)((const int8_t *)step->weight + column * width),
-                       width / GROUP, output, stride, scales + row, step->scale + column,
-                       step->column_sum + column);
+      tiles_int8[rows]((const int32_t *)(strips + row * width), (const int32_t *)weights, groups,
+                       output, stride, scales + row, step->scale + column,
+                       step->column_sum + column,
+                       wish_of(weights, weights + PANEL_COLUMNS * width, groups, strip,
+                               num_strips));
       finish_tile(rows, output, stride, &finish);
     }
   }

@@ -15,15 +15,27 @@
  * page. */
 #define AHEAD 16
 
-/* What to ask memory for while a tile is computed: from where, and how far in each step. */
+/* So few strips pass a panel that memory is not done with the next one by then. */
+#define FEW_STRIPS 4
+#define PANEL_ROW_BYTES ((int64_t)sizeof(float) * PANEL_COLUMNS)
+
+/* What to ask memory for while a tile is computed: from where, and how many bytes on in each step. */
 struct wish {
-  const float *next;
+  const char *next;
   int64_t pace;
 };
 
 /* Ask for what comes later in the same panel. */
-INLINE struct wish rest_of(const float *panel) {
-  return (struct wish){panel + AHEAD * PANEL_COLUMNS, PANEL_COLUMNS};
+INLINE struct wish rest_of(const void *panel) {
+  return (struct wish){(const char *)panel + AHEAD * PANEL_ROW_BYTES, PANEL_ROW_BYTES};
+}
+
+/* Of `num_strips` that pass a panel of `depth` rows, a few ask for a part each of the next panel. */
+INLINE struct wish wish_of(const void *panel, const void *next_panel, int64_t depth, int64_t strip,
+                           int64_t num_strips) {
+  if (num_strips > FEW_STRIPS) return rest_of(panel);
+  const int64_t pace = PANEL_ROW_BYTES / num_strips;
+  return (struct wish){(const char *)next_panel + strip * depth * pace, pace};
 }
 
 /* What becomes of a tile's sums. */

@@ -90,7 +90,7 @@ INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
                                const int32_t *restrict panel, int64_t groups,
                                float *restrict output, int64_t stride,
                                const struct row_scale *row_scales, const float *column_scales,
-                               const float *column_sums) {
+                               const float *column_sums, struct wish wish) {
   vector_int sums[STRIP_ROWS][PANEL_VECTORS];
   UNROLL for (int row = 0; row < rows; row++) {
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) sums[row][column] = (vector_int){};
@@ -98,8 +98,9 @@ INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
   }
   for (int64_t group = 0; group < groups; group += 2) {
     const int32_t *next_strip = strip + STRIP_ROWS, *next_panel = panel + PANEL_COLUMNS;
-    __builtin_prefetch(panel + AHEAD * PANEL_COLUMNS);
-    __builtin_prefetch(next_panel + AHEAD * PANEL_COLUMNS);
+    __builtin_prefetch(wish.next);
+    __builtin_prefetch(wish.next + wish.pace);
+    wish.next += 2 * wish.pace;
     UNROLL for (int row = 0; row < rows; row++)
       UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
         sums[row][column] = dot_two(sums[row][column], strip[row],
@@ -120,14 +121,15 @@ INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
 }
 
 typedef void tile_int8_function(const int32_t *, const int32_t *, int64_t, float *, int64_t,
-                                const struct row_scale *, const float *, const float *);
+                                const struct row_scale *, const float *, const float *,
+                                struct wish);
 #define TILE_INT8(rows)                                                                        \
   static __attribute__((noinline)) void multiply_tile_int8_##rows(                             \
       const int32_t *strip, const int32_t *panel, int64_t groups, float *output,               \
       int64_t stride, const struct row_scale *row_scales, const float *column_scales,          \
-      const float *column_sums) {                                                              \
+      const float *column_sums, struct wish wish) {                                            \
     multiply_tile_int8(rows, strip, panel, groups, output, stride, row_scales, column_scales,  \
-                       column_sums);                                                           \
+                       column_sums, wish);                                                     \
   }
 FOR_EACH_HEIGHT(TILE_INT8)
 
