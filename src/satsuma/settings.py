@@ -206,7 +206,7 @@ def _from_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
         return {}
     try:
         content = tomllib.loads(chosen.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{chosen} cannot be read as TOML: {error}"
         raise ConfigurationError(message) from error
     unknown = sorted(set(content) - set(_TYPES))

@@ -39,16 +39,22 @@ class Tokenizer:
         Raises:
             UnsupportedModelError: if the file is damaged, or of an unknown kind.
         """
+        name = f"{tokenizer_json.parent.name}/{tokenizer_json.name}"  # clients may read this
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(tokenizer_json))
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+            self._frame = _find_frame(self._tokenizer)
+            self._words = _Words(self._tokenizer)
         except Exception as error:  # the library raises bare Exception
-            name = f"{tokenizer_json.parent.name}/{tokenizer_json.name}"  # clients may read this
             message = f"{name} is not a tokenizer that can be read: {error}"
             raise UnsupportedModelError(message) from error
-        self._tokenizer.no_padding()
+        if max_tokens <= self._frame.length:
+            raise UnsupportedModelError(
+                f"{name} puts {self._frame.length} tokens around each text, and the model takes "
+                f"{max_tokens} in all."
+            )
         self._tokenizer.enable_truncation(max_tokens)
-        self._frame = _find_frame(self._tokenizer)
-        self._words = _Words(self._tokenizer)
         self.max_tokens = max_tokens
         self.vocab_size = self._tokenizer.get_vocab_size()
 
@@ -140,6 +146,11 @@ class _Frame(NamedTuple):
     before: TokenIds
     after: TokenIds
 
+    @property
+    def length(self) -> int:
+        """Tokens of it."""
+        return len(self.before) + len(self.after)
+
     def strip_from(self, ids: TokenIds) -> TokenIds:
         """Take away what is around ids that may be framed."""
         num_before, num_after = len(self.before), len(self.after)
@@ -151,7 +162,7 @@ class _Frame(NamedTuple):
 
     def put_around(self, ids: Sequence[int], max_tokens: int) -> Tokens:
         """Frame bare ids, cut to the limit."""
-        room = max_tokens - len(self.before) - len(self.after)
+        room = max_tokens - self.length
         framed = np.array([*self.before, *ids[:room], *self.after], dtype=np.int64)  # (T,)
         return Tokens(ids=framed, is_truncated=len(ids) > room)
 

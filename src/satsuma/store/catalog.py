@@ -34,6 +34,9 @@ LOCAL_PREFIX = "@local/"
 HUB_PREFIX = "@hf/"
 CATALOG_FILE = "catalog.toml"
 
+# What a file raises that is damaged, or has members of other kinds than a catalog's.
+_ODD = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
 # One path segment: never "." or "..", never hidden, nothing that a file system could misread.
 _SEGMENT = r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]{0,95}"
 _FORMS = (
@@ -115,12 +118,12 @@ def load_catalog(models_dir: Path) -> Catalog:
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
         own = tuple(parse_manifest(entry) for entry in entries)
+        replaced = {manifest.id for manifest in own}
     except (FileNotFoundError, NotADirectoryError):
         return bundled
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except _ODD as error:
         message = f"{path} is not a catalog: {error!r}. See docs/models.md for its form."
         raise ConfigurationError(message) from error
-    replaced = {manifest.id for manifest in own}
     kept = tuple(manifest for manifest in bundled.manifests if manifest.id not in replaced)
     return Catalog(manifests=own + kept, vectors=bundled.vectors)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from satsuma.errors import UnsupportedModelError
@@ -36,6 +36,7 @@ _POOLING_NAMES = {
 }
 _ACTIVATIONS = {"Identity": "identity", "Tanh": "tanh", "GELU": "gelu", "ReLU": "relu"}
 _OFFSETS = ("xlm-roberta", "roberta", "camembert")  # they number positions from beyond the padding
+_MOST = 1 << 24  # of anything that a file counts; more is a mistake, or a trap
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +148,18 @@ def _read_modules(folder: Path) -> tuple[tuple[str, str], ...]:
     modules = tuple(
         (str(one.get("type", "")).rsplit(".", 1)[-1], str(one.get("path", ""))) for one in content
     )
-    for kind, _ in modules:
+    for kind, path in modules:
         if kind not in _MODULE_KINDS:
             _refuse(folder, _MODULES, f"the module {kind}", _MODULE_KINDS)
+        if not _is_below(path):
+            _refuse(folder, _MODULES, f"the folder {path}", ("folders below the model's own",))
     return modules
+
+
+def _is_below(path: str) -> bool:
+    """Tell whether a path stays in the folder that it is relative to."""
+    parts = PurePosixPath(path)
+    return not parts.is_absolute() and ".." not in parts.parts
 
 
 def _read_pooling(folder: Path, file: str) -> Pooling | None:
@@ -160,8 +169,8 @@ def _read_pooling(folder: Path, file: str) -> Pooling | None:
         _refuse(folder, file, "pooling without the prompt", ("include_prompt true",))
     named = config.get("pooling_mode")
     if named is not None:
-        names = [named] if isinstance(named, str) else list(named)
-        if len(names) != 1 or names[0] not in _POOLING_NAMES:
+        names = named if isinstance(named, list) else [named]
+        if len(names) != 1 or names[0] not in tuple(_POOLING_NAMES):
             _refuse(folder, file, " and ".join(map(str, names)), tuple(_POOLING_NAMES))
         return _POOLING_NAMES[names[0]]
     modes = [key for key in config if key.startswith("pooling_mode_") and config[key] is True]
@@ -201,8 +210,8 @@ def _count_positions(config: Mapping[str, Any]) -> int:
     """Count the tokens that the table of positions has room for; 0 if untold."""
     positions = _whole(config.get("max_position_embeddings"))
     padding_id = config.get("pad_token_id", 1)
-    is_offset = config.get("model_type") in _OFFSETS and isinstance(padding_id, int)
-    return max(0, positions - padding_id - 1) if is_offset else positions
+    is_offset = config.get("model_type") in _OFFSETS and type(padding_id) is int
+    return _whole(positions - padding_id - 1) if is_offset else positions
 
 
 def _refuse(folder: Path, file: str, wish: str, supported: Collection[str]) -> None:
@@ -210,7 +219,7 @@ def _refuse(folder: Path, file: str, wish: str, supported: Collection[str]) -> N
         f"{folder.name}/{file} asks for {wish}, which satsuma does not do. "
         f"Supported: {', '.join(supported)}."
     )
-    raise UnsupportedModelError(message)
+    raise UnsupportedModelError(message.encode(errors="backslashreplace").decode())
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
@@ -227,10 +236,14 @@ def _read_content(folder: Path, name: str) -> Any:
         return json.loads((folder / name).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except OSError as error:
+        message = f"{folder.name}/{name} cannot be read: {error.strerror}."
+        raise UnsupportedModelError(message) from error
+    except (ValueError, RecursionError) as error:
         message = f"{folder.name}/{name} is not JSON: {error}. Replace it with the model's own."
         raise UnsupportedModelError(message) from error
 
 
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and value is not True and value > 0 else 0
+    """Take a number for what a model can have, and anything else for nothing."""
+    return value if type(value) is int and 0 < value <= _MOST else 0

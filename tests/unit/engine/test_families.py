@@ -94,6 +94,14 @@ def test_rotary_bases_are_read_in_both_spellings() -> None:
         ("xlm_roberta", {"pad_token_id": -1}, "pad_token_id -1"),
         ("modernbert", {"norm_bias": True}, "norm_bias True"),
         ("modernbert", {"hidden_activation": "relu"}, "hidden_activation 'relu'"),
+        ("qwen3", {"num_hidden_layers": 10**9}, "num_hidden_layers 1000000000; 4096 is the most"),
+        ("qwen3", {"vocab_size": 10**30}, "16777216 is the most"),
+        ("qwen3", {"rope_parameters": [1]}, "cannot be understood"),
+        ("qwen3", {"rope_theta": 10**400}, "cannot be understood"),
+        ("gemma3", {"layer_types": 5}, "cannot be understood"),
+        ("gemma3", {"num_key_value_heads": 0}, "num_key_value_heads 0; a whole number"),
+        ("xlm_roberta", {"architectures": 5}, "cannot be understood"),
+        ("xlm_roberta", {"max_position_embeddings": 10**18}, "16777216 is the most"),
     ],
 )
 def test_what_a_family_does_not_do_is_named(
@@ -167,6 +175,21 @@ def test_layers_with_nothing_between_them_are_one_product() -> None:
         "0_Dense/linear.weight",
     ]
     assert architecture.hidden_size == 20
+
+
+@pytest.mark.parametrize(
+    ("folder", "change"),
+    [("2_Dense", {"in_features": 72}), ("2_Dense", {"out_features": 0}), ("3_Dense", {"in_features": 8})],
+)
+def test_a_layer_that_takes_other_rows_than_it_gets_is_refused(
+    tmp_path: Path, tokenizer_json: Path, folder: str, change: dict[str, int]
+) -> None:
+    """The kernels would read beyond a row's end, and give away what lies there."""
+    model = write_family(tmp_path / "g", "gemma3", tokenizer_json)
+    config = model / folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    with pytest.raises(UnsupportedModelError, match="it gets rows of"):
+        load_model(files(model), NATIVE)
 
 
 def test_joined_layers_give_what_they_give_one_by_one() -> None:

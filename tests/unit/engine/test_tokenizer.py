@@ -254,3 +254,12 @@ def test_a_query_is_paired_with_each_context(tmp_path: Path) -> None:
     assert (short.ids.tolist(), short.is_truncated) == ([0, 5, 2, 2, 6, 2], False)
     assert (len(long), long.is_truncated) == (8, True)
     assert long.ids.tolist()[:4] == [0, 5, 2, 2]
+
+
+@pytest.mark.parametrize("max_tokens", [1, 2])
+def test_a_limit_without_room_for_a_text_is_refused(
+    all_minilm_files: ModelFiles, max_tokens: int
+) -> None:
+    """The marks alone would fill it."""
+    with pytest.raises(UnsupportedModelError, match="puts 2 tokens around each text"):
+        Tokenizer(all_minilm_files.folder / "tokenizer.json", max_tokens)

@@ -154,3 +154,55 @@ def modules(*kinds: str) -> bytes:
         for i, kind in enumerate(kinds)
     ]
     return json.dumps(listed).encode()
+
+
+@pytest.mark.parametrize("file", ["config.json", "modules.json", "sentence_bert_config.json"])
+def test_nesting_without_end_is_refused(tmp_path: Path, file: str) -> None:
+    """One folder's file must not fail the whole catalog."""
+    write_files(tmp_path, tiny_files() | {file: b"[" * 100_000})
+    with pytest.raises(UnsupportedModelError, match="is not JSON"):
+        read_facts(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../other", "/etc", "1_Pooling/../../other"])
+def test_a_module_lies_below_the_model(tmp_path: Path, path: str) -> None:
+    """Nothing else on the disk is read for it."""
+    modules = [{"type": "sentence_transformers.models.Pooling", "path": path}]
+    write_files(tmp_path, tiny_files() | {"modules.json": json.dumps(modules).encode()})
+    with pytest.raises(UnsupportedModelError, match="folders below the model's own"):
+        read_facts(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [5, True, {}, [], [{}], [["mean"]]])
+def test_a_pooling_of_no_known_form_is_refused(tmp_path: Path, mode: Any) -> None:
+    """Whatever JSON it is."""
+    content = json.dumps({"pooling_mode": mode}).encode()
+    write_files(tmp_path, {"1_Pooling/config.json": content})
+    with pytest.raises(UnsupportedModelError, match="which satsuma does not do"):
+        read_facts(tmp_path)
+
+
+@pytest.mark.parametrize("value", [10**18, 10**400, -1, 0, True, "16", 1.5, None, [16]])
+def test_a_number_that_no_model_has_tells_nothing(tmp_path: Path, value: Any) -> None:
+    """The catalog shows these numbers, and JSON has no room for some of them."""
+    keys = ("hidden_size", "max_position_embeddings")
+    write_files(tmp_path, {"config.json": json.dumps(dict.fromkeys(keys, value)).encode()})
+    facts = read_facts(tmp_path)
+    assert (facts.hidden_size, facts.max_tokens) == (0, 0)
+
+
+def test_a_message_can_be_sent_whatever_the_file_says(tmp_path: Path) -> None:
+    """A lone surrogate is text to JSON's readers, and to its writers an error."""
+    modules = [{"type": "sentence_transformers.models.\ud800"}]
+    write_files(tmp_path, {"modules.json": json.dumps(modules).encode()})
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_facts(tmp_path)
+    assert str(caught.value).encode()
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    """The file system says so, in its own way."""
+    modules = [{"type": "sentence_transformers.models.Pooling", "path": "x" * 5_000}]
+    write_files(tmp_path, {"modules.json": json.dumps(modules).encode()})
+    with pytest.raises(UnsupportedModelError, match="cannot be read: File name too long"):
+        read_facts(tmp_path)

@@ -7,13 +7,18 @@ here reads weights or knows a kernel. docs/adding-an-architecture.md walks throu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from satsuma.engine.architectures import bert, gemma3, modernbert, qwen3, xlm_roberta
 from satsuma.engine.architectures.blueprint import EncoderConfig
 from satsuma.engine.architectures.numbers import require
+from satsuma.errors import UnsupportedModelError
 
 _Parse = Callable[[Mapping[str, Any]], EncoderConfig]
+
+# What a file raises whose members are of other kinds than a model's own.
+_ODD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
 _FAMILIES: dict[str, _Parse] = {
     **dict.fromkeys(bert.MODEL_TYPES, bert.parse),
     **dict.fromkeys(xlm_roberta.MODEL_TYPES, xlm_roberta.parse),
@@ -34,4 +39,7 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
     """
     model_type = config.get("model_type")
     require("model_type", model_type, SUPPORTED_MODEL_TYPES)
-    return _FAMILIES[str(model_type)](config)
+    try:
+        return _FAMILIES[str(model_type)](config)
+    except _ODD as error:
+        raise UnsupportedModelError(f"config.json cannot be understood: {error!r}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,19 @@ def read_architecture(folder: Path, facts: FolderFacts) -> Architecture:
     encoder = parse_config(_read_config(folder / "config.json"))
     if encoder.gives_scores:  # its head is its own
         return Architecture(encoder, is_normalized=False)
+    _check_chain(encoder.hidden_size, facts.denses)
     return Architecture(encoder, tuple(map(_describe_dense, facts.denses)), facts.is_normalized)
+
+
+def _check_chain(width: int, denses: Sequence[DenseFacts]) -> None:
+    """Refuse a layer that takes other rows than it gets: the kernels would read beyond them."""
+    for dense in denses:
+        if dense.in_width != width or not dense.out_width:
+            raise UnsupportedModelError(
+                f"{dense.folder}/config.json takes rows of {dense.in_width} numbers and gives rows "
+                f"of {dense.out_width}; it gets rows of {width}."
+            )
+        width = dense.out_width
 
 
 def _describe_dense(facts: DenseFacts) -> Dense:
@@ -48,7 +61,7 @@ def _describe_dense(facts: DenseFacts) -> Dense:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error  # clients need not see the folder
         raise UnsupportedModelError(f"{path.name} cannot be read: {reason}") from error
     if not isinstance(config, dict):

@@ -7,18 +7,30 @@ from typing import Any
 
 from satsuma.errors import UnsupportedModelError
 
+# Beyond any model that there is; a file that says more would keep this process busy for ever.
+_MOST = 1 << 24
+_MOST_PARTS = {
+    "num_hidden_layers": 4096,
+    "num_attention_heads": 4096,
+    "num_key_value_heads": 4096,
+    "num_labels": 4096,
+}
+
 FULL, SLIDING = "full_attention", "sliding_attention"  # kinds of layers, as configs spell them
 
 
 def positive(config: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    """Read a whole number above 0.
+    """Read a whole number above 0, such as a model can have.
 
     Raises:
         UnsupportedModelError: if it is missing and has no default, or is something else.
     """
     value = config.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if type(value) is not int or value < 1:
         raise UnsupportedModelError(f"config.json has {key} {value!r}; a whole number is needed.")
+    most = _MOST_PARTS.get(key, _MOST)
+    if value > most:
+        raise UnsupportedModelError(f"config.json has {key} {value}; {most} is the most.")
     return value
 
 
@@ -49,9 +61,9 @@ def require_multiple(config: Mapping[str, Any], whole: str, part: str) -> None:
     """Refuse a number that another one does not divide.
 
     Raises:
-        UnsupportedModelError: if so.
+        UnsupportedModelError: if so, or if either is no number.
     """
-    if config[whole] % config[part]:
+    if positive(config, whole) % positive(config, part):
         raise UnsupportedModelError(
             f"{part} {config[part]} does not divide {whole} {config[whole]}."
         )

@@ -16,8 +16,9 @@ from typing import Any
 
 from satsuma.engine.architectures import bert
 from satsuma.engine.architectures.blueprint import Blueprint, Dense, add_denses
-from satsuma.engine.architectures.numbers import positive, require
+from satsuma.engine.architectures.numbers import positive
 from satsuma.engine.architectures.tensors import Linear
+from satsuma.errors import UnsupportedModelError
 
 MODEL_TYPES = ("xlm-roberta", "roberta", "camembert")
 _USUAL_PADDING_ID = 1
@@ -69,8 +70,12 @@ def parse(config: Mapping[str, Any]) -> bert.BertConfig | ClassifierConfig:
     Raises:
         UnsupportedModelError: as `bert.parse`.
     """
+    num_rows = positive(config, "max_position_embeddings")
     padding_id = config.get("pad_token_id", _USUAL_PADDING_ID)
-    require("pad_token_id", padding_id, tuple(range(config.get("max_position_embeddings", 1))))
+    if type(padding_id) is not int or not 0 <= padding_id < num_rows - 2:
+        raise UnsupportedModelError(
+            f"config.json has pad_token_id {padding_id!r}; a row of its positions is needed."
+        )
     # RoBERTa numbers a text's tokens from the row that follows the padding's.
     encoder = replace(bert.parse(config), first_position=padding_id + 1, prefixes=("roberta.",))
     if any(name.endswith("ForSequenceClassification") for name in config.get("architectures", ())):
