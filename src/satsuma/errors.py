@@ -28,6 +28,7 @@
     +-- ShuttingDownError             the server is stopping and takes no new work
     +-- EngineError                   the runtime failed on this item
     |   +-- EngineDiedError           an engine thread ended while it held this item
+    |   +-- WeightsChangedError       the mapped weights were written to while they were in use
     +-- QueueError
     |   +-- QueueUnavailableError     the queue's database does not answer
     |   +-- LeaseLostError            other servers took this one for dead
@@ -230,6 +231,12 @@ class EngineDiedError(EngineError):
     """The engine thread that held this item ended; a new one has been started."""
 
     code = "engine_died"
+
+
+class WeightsChangedError(EngineError):
+    """The weights on the disk were written to while they were in use; they are loaded anew."""
+
+    code = "weights_changed"
 
 
 class QueueError(SatsumaError):

@@ -71,7 +71,7 @@ class Residency:
     @property
     def loaded_ids(self) -> tuple[str, ...]:
         """Ids of the models that can answer now, sorted."""
-        return tuple(sorted(self._residents))
+        return tuple(sorted(i for i, one in self._residents.items() if not one.is_leaving))
 
     @property
     def loaded(self) -> tuple[LoadedModel, ...]:
@@ -108,12 +108,18 @@ class Residency:
         if model_id not in self._residents:
             await run_in_background(lambda: self._measure(model_id))
 
+    def discard(self, model: LoadedModel) -> None:
+        """Give a model to nobody any more: whoever asks next has it loaded anew."""
+        resident = self._residents.get(model.id)
+        if resident is not None and resident.model is model:
+            resident.is_leaving = True
+
     async def close(self) -> None:
         """Unload everything, and whatever is being loaded as soon as it is."""
         self._is_closed = True
         loads = list(self._loads.values())
         await asyncio.gather(*(load.task for load in loads), return_exceptions=True)
-        for model_id in self.loaded_ids:
+        for model_id in list(self._residents):
             self._drop(model_id)
 
     async def _wait_for_load(self, model_id: str) -> _Resident:
@@ -146,6 +152,8 @@ class Residency:
             # Before the lock, so that a model that is not here fails at once.
             needed_bytes = await run_in_background(lambda: self._measure(model_id))
             async with self._room_lock:  # one load at a time, so that the budget holds
+                if model_id in self._residents:  # it was discarded
+                    await self._let_go(model_id)
                 await self._make_room(needed_bytes)
                 started_at_s = time.monotonic()
                 model = await run_in_background(lambda: self._load(model_id))
@@ -168,12 +176,16 @@ class Residency:
                 self._residents,
                 key=lambda id_: (self._residents[id_].num_users > 0, self._last_used_s(id_)),
             )
-            resident = self._residents[victim]
-            resident.is_leaving = True
-            while resident.num_users:
-                self._released.clear()
-                await self._released.wait()
-            self._drop(victim)
+            await self._let_go(victim)
+
+    async def _let_go(self, model_id: str) -> None:
+        """Drop a model once its users are done."""
+        resident = self._residents[model_id]
+        resident.is_leaving = True
+        while resident.num_users:
+            self._released.clear()
+            await self._released.wait()
+        self._drop(model_id)
 
     def _last_used_s(self, model_id: str) -> float:
         return self._residents[model_id].last_used_s

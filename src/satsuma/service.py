@@ -8,6 +8,7 @@ Belongs to one event loop. Knows no HTTP and no runtime.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from satsuma.errors import (
     InvalidInputError,
     ModelNotFoundError,
     SatsumaError,
+    WeightsChangedError,
 )
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import WaitingRoom
@@ -42,6 +44,7 @@ from satsuma.types import (
     Usage,
 )
 
+_LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _CHARACTERS_PER_TOKEN = 4  # of ordinary English
@@ -272,6 +275,14 @@ class EmbeddingService:
             raise DeadlineExceededError(f"Not done within {self._deadline_s:g} s.") from error
 
     async def _embed(self, request: EmbedRequest) -> EmbedResult:
+        """Embed, once more if the weights turn out to be others than were loaded."""
+        try:
+            return await self._embed_once(request)
+        except WeightsChangedError as error:
+            _LOGGER.error("%s: %s Loading it anew.", request.model, error)  # noqa: TRY400
+            return await self._embed_once(request)
+
+    async def _embed_once(self, request: EmbedRequest) -> EmbedResult:
         manifest = self.manifest(request.model)
         async with self._residency.use(manifest.id) as model:
             check_dimensions(request.dimensions, model.encoder.hidden_size, manifest)
@@ -286,7 +297,11 @@ class EmbeddingService:
                 is_normalized=request.is_normalized,
                 is_background=request.is_background,
             )
-            outcome = await asyncio.wrap_future(future)
+            try:
+                outcome = await asyncio.wrap_future(future)
+            except WeightsChangedError:
+                self._residency.discard(model)
+                raise
         timings = Timings(tokenise_s, outcome.queue_s, outcome.inference_s)
         vectors = outcome.vectors  # (B, H)
         if request.dimensions is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from satsuma.engine.load import FakeEncoder, LoadedModel
 from satsuma.engine.pooling import cut
+from satsuma.engine.protocol import Microbatch, Width
 from satsuma.engine.tokenizer import Tokenizer
 from satsuma.errors import (
     DeadlineExceededError,
@@ -20,6 +21,7 @@ from satsuma.errors import (
     SatsumaError,
     ShuttingDownError,
     UnsupportedModelError,
+    WeightsChangedError,
 )
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import Limits
@@ -28,7 +30,7 @@ from satsuma.service import EmbeddingService
 from satsuma.store.catalog import Catalog, bundled_catalog
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelFiles, ModelManifest
-from satsuma.types import EmbedRequest, Pooling
+from satsuma.types import EmbedRequest, FloatArray, Pooling
 
 HELLO_WORLD = 4  # tokens
 TRAINED = ModelManifest("@local/trained", "", "", (), dimensions=(2, 1))
@@ -394,3 +396,38 @@ async def test_stats_tell_of_models_and_requests(make_bench: MakeBench) -> None:
     assert stats.activity.latency is not None
     assert stats.waiting.waiting_tokens == 0
     assert stats.uptime_s > 0
+
+
+class HarmedEncoder(FakeEncoder):
+    """One whose weights have changed on the disk, after each of its first loads."""
+
+    def __init__(self, loads: list[str], num_bad: int) -> None:
+        """Look at the loads so far, of which so many are bad."""
+        super().__init__()
+        self._loads = loads
+        self._num_bad = num_bad
+
+    def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
+        """Notice, or run."""
+        if len(self._loads) <= self._num_bad:
+            raise WeightsChangedError("weights was written to while it was in use.")
+        return super().encode(microbatch, width)
+
+
+async def test_weights_that_change_are_loaded_anew(make_bench: MakeBench) -> None:
+    """The request that noticed is answered from the new ones, and so are all that follow."""
+    bench = make_bench()
+    bench.encoders["@local/a"] = HarmedEncoder(bench.loads, num_bad=1)
+    results = await asyncio.gather(*(bench.service.embed(ask("x")) for _ in range(4)))
+    assert len({result.vectors.tobytes() for result in results}) == 1
+    assert (bench.loads, bench.unloads) == (["@local/a"] * 2, ["@local/a"])
+    assert bench.service.readiness().models == ("@local/a",)
+
+
+async def test_weights_that_change_again_and_again_fail_the_request(make_bench: MakeBench) -> None:
+    """Nobody waits for ever."""
+    bench = make_bench()
+    bench.encoders["@local/a"] = HarmedEncoder(bench.loads, num_bad=2)
+    with pytest.raises(WeightsChangedError):
+        await bench.service.embed(ask("x"))
+    assert (await bench.service.embed(ask("x"))).vectors.shape == (1, 4)

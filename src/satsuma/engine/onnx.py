@@ -24,6 +24,7 @@ from satsuma.engine import graph
 from satsuma.engine.architectures.bert import BertConfig
 from satsuma.engine.architectures.blueprint import Architecture
 from satsuma.engine.architectures.tensors import ReadTensor
+from satsuma.engine.guard import Guard
 from satsuma.engine.machine import instruction_sets
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
@@ -119,6 +120,7 @@ class OnnxEncoder:
             EngineError: if the runtime cannot load the graph.
         """
         packed = folder / _PACKED_NAME
+        self._guard = Guard(packed, weights_path(packed))
         self.hidden_size = hidden_size
         self.memory_bytes = memory_bytes
         self.is_normalized = is_normalized
@@ -134,6 +136,7 @@ class OnnxEncoder:
             raise EngineError("The model was unloaded.") from error
         except Exception as error:  # the runtime's exceptions share no base class of their own
             raise EngineError(f"ONNX Runtime failed: {error}") from error
+        self._guard.check()  # after: what it read was right
         return hidden_states  # type: ignore[no-any-return]  # (T, H)
 
     def close(self) -> None:

@@ -19,7 +19,12 @@ from satsuma.bench.random_model import ModelShape, write_random_model
 from satsuma.engine.load import LoadedModel, load_model
 from satsuma.engine.native import library
 from satsuma.engine.protocol import Microbatch, Width
-from satsuma.errors import EngineError, SelfTestError, UnsupportedModelError
+from satsuma.errors import (
+    EngineError,
+    SelfTestError,
+    UnsupportedModelError,
+    WeightsChangedError,
+)
 from satsuma.settings import Settings, load_settings
 from satsuma.store.catalog import bundled_catalog
 from satsuma.store.manifest import ModelFiles, ModelManifest, PublishedVector
@@ -214,3 +219,41 @@ def test_published_vectors_pass(all_minilm: LoadedModel) -> None:
     first = all_minilm.embed_one("hello world", Pooling.MEAN)[:5]
     expected = [-0.03447729, 0.03102315, 0.00673496, 0.02610902, -0.03936213]
     np.testing.assert_allclose(first, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", [Engine.NATIVE, Engine.ONNX])
+def test_mapped_weights_that_are_written_to_answer_nothing(
+    tiny: ModelFiles, engine: Engine
+) -> None:
+    """A mapping shows what is written into its file, and the vectors would be others."""
+    encoder = load_model(tiny, replace(SETTINGS, engine=engine)).encoder
+    microbatch = Microbatch.pack([np.arange(9)])
+    encoder.encode(microbatch, Width.ONE_LANE)
+    with largest_file(tiny.graphs_dir).open("r+b") as file:
+        file.seek(5_000)
+        file.write(b"\x7f" * 100)
+    for _ in range(2):
+        with pytest.raises(WeightsChangedError, match="was written to"):
+            encoder.encode(microbatch, Width.ONE_LANE)
+
+
+@pytest.mark.parametrize("engine", [Engine.NATIVE, Engine.ONNX])
+@pytest.mark.parametrize("harm", ["delete", "replace"])
+def test_mapped_weights_may_go(tiny: ModelFiles, engine: Engine, harm: str) -> None:
+    """The mapping keeps the file that it was made of."""
+    encoder = load_model(tiny, replace(SETTINGS, engine=engine)).encoder
+    microbatch = Microbatch.pack([np.arange(9)])
+    expected = encoder.encode(microbatch, Width.ONE_LANE)
+    weights = largest_file(tiny.graphs_dir)
+    if harm == "delete":
+        shutil.rmtree(weights.parent)
+    else:
+        other = weights.with_name("other")
+        other.write_bytes(bytes(weights.stat().st_size))
+        other.replace(weights)
+    np.testing.assert_array_equal(encoder.encode(microbatch, Width.ONE_LANE), expected)
+
+
+def largest_file(folder: Path) -> Path:
+    """Find the packed weights."""
+    return max(folder.glob("*/*"), key=lambda path: path.stat().st_size)

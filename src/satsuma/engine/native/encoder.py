@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from satsuma.engine.guard import Guard
 from satsuma.engine.native.crews import Crew, Crews
 from satsuma.engine.native.library import (
     BatchStruct,
@@ -55,6 +56,7 @@ class NativeEncoder:
         """
         self._program = Program.read(folder)
         self._library, self._kernels = load_library(), kernels.struct
+        self._guard = Guard(folder / WEIGHTS_NAME)
         weights = _map(folder / WEIGHTS_NAME)
         self._loaded: _Loaded | None = _Loaded(weights, _bind(self._program, weights))
         self._crews = crews
@@ -76,6 +78,7 @@ class NativeEncoder:
         output = np.empty((len(microbatch.token_ids), self._strides[-1]), np.float32)
         with self._crews.lend(width) as crew:
             self._run(loaded.steps, microbatch, output, crew)
+        self._guard.check()  # after: what it read was right
         return output[:, : self.hidden_size]  # (T, H)
 
     def close(self) -> None:
