@@ -100,13 +100,12 @@ class ModelStore:
     def resolve(self, name: str) -> ModelFiles:
         """Find an installed model's files, and make the folder of its graphs.
 
-        Hashes the weights only of a local folder or a package, and only once per version of the
-        file; may then take a second.
+        Hashes the weights, once per version of the file; may then take a second.
 
         Raises:
             ModelNotFoundError: if there is no such model.
             ModelNotInstalledError: if its files are not here.
-            DigestMismatchError: if a file's size, or a package's weights, are not as published.
+            DigestMismatchError: if a file's size, or the weights, are not as published.
             UnsupportedModelError: if a local folder lacks a file.
             StoreError: if no folder for its graphs can be made.
         """
@@ -236,13 +235,12 @@ class ModelStore:
 
     def _weights_sha256(self, place: Place) -> str:
         published = place.manifest.weights_sha256
-        if place.state is ModelState.INSTALLED and published is not None:
-            return published  # measured when it was pulled
         memory_dir = place.folder / ".graphs" if place.is_ours else self._cache_dir / "digests"
         name = place.manifest.weights_file
         measured = remembered_sha256(place.folder / name, memory_dir)
         if published not in {None, measured}:
-            message = f"{name}: expected sha256 {published}, got {measured}. {place.cure}"
+            model = place.manifest.id
+            message = f"{model}: {name}: expected sha256 {published}, got {measured}. {place.cure}"
             raise DigestMismatchError(message)
         return measured
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import gc
 import hashlib
+import os
 import shutil
 import sys
 from contextlib import nullcontext
@@ -266,3 +267,21 @@ def test_a_pulled_model_that_no_catalog_knows_any_more_is_listed_as_damaged(
     rows = {row.manifest.id: row.state for row in ModelStore(tmp_path).list()}
     assert rows["@cf/acme/gone"] is ModelState.DAMAGED
     assert len(rows) == 1 + len(bundled_catalog().manifests)
+
+
+def test_pulled_weights_that_were_damaged_since_are_noticed(tmp_path: Path) -> None:
+    """A disk may change what a pull once measured; the message says how to mend it."""
+    manifest = tiny_manifest(tiny_files(), "0" * 40)
+    store = ModelStore(
+        tmp_path / "models", catalog=tiny_catalog(manifest), cache_dir=tmp_path / "cache"
+    )
+    folder = write_files(store.folder_of(TINY), tiny_files())
+    write_record(folder, new_record(manifest, "hub here"))
+    weights = folder / "model.safetensors"
+    os.utime(weights, (0, 0))
+    store.resolve(TINY)
+    content = bytearray(weights.read_bytes())
+    content[5_000] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(DigestMismatchError, match=r"sha256.*satsuma models pull @cf/acme/tiny"):
+        store.resolve(TINY)
