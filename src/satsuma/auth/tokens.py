@@ -25,6 +25,7 @@ from satsuma.errors import AuthenticationError, ConfigurationError
 TOKENS_FILE: Final = "tokens.json"
 ACCOUNT_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NUM_RANDOM_BYTES: Final = 30  # 40 url-safe characters, as long as Cloudflare's own tokens
 _OWNER_ONLY: Final = 0o600
 
@@ -163,8 +164,8 @@ class TokenStore:
     def _read(self) -> tuple[TokenRecord, ...]:
         try:
             content: Any = json.loads(self._path.read_bytes())
-            return tuple(TokenRecord(**one) for one in content["tokens"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            return tuple(_checked(TokenRecord(**one)) for one in content["tokens"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._unusable(error) from error
 
     def _write(self, records: tuple[TokenRecord, ...]) -> None:
@@ -199,6 +200,24 @@ class TokenStore:
     def _unusable(self, error: Exception) -> ConfigurationError:
         reason = error.strerror if isinstance(error, OSError) else "not a list of tokens"
         return ConfigurationError(f"{self._path} cannot be used: {reason or error}")
+
+
+def _checked(record: TokenRecord) -> TokenRecord:
+    """Refuse a record of other kinds of values than this store writes.
+
+    Raises:
+        ValueError: if it has any.
+    """
+    texts = (record.id, record.account, record.name, record.sha256, record.created_at)
+    limits = (record.requests_per_minute, record.tokens_per_minute)
+    is_written_here = (
+        all(isinstance(one, str) for one in texts)
+        and _SHA256.fullmatch(record.sha256) is not None
+        and all(type(one) is int and one >= 0 for one in limits)
+    )
+    if not is_written_here:
+        raise ValueError("a record that this store did not write")
+    return record
 
 
 def _digest(token: str) -> str:

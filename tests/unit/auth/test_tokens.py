@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import hmac
+import json
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +43,25 @@ def test_refuses_strangers(path: Path) -> None:
     for wrong, account in [("x" * 40, "me"), (token, "you"), (token + "x", "me")]:
         with pytest.raises(AuthenticationError):
             store.authenticate(wrong, account)
+
+
+def test_tokens_are_compared_in_constant_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`hmac.compare_digest` decides, and is asked about every record, whichever it is."""
+    store = TokenStore(path)
+    token, record = store.create("me")
+    others = [store.create("me")[1] for _ in range(2)]
+    asked: list[tuple[str, str]] = []
+
+    def compare(one: str, other: str) -> bool:
+        asked.append((one, other))
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    with pytest.raises(AuthenticationError):
+        store.authenticate(token, "me")
+    assert asked == [(one.sha256, record.sha256) for one in (record, *others)]
 
 
 def test_the_file_holds_no_token(path: Path) -> None:
@@ -94,7 +116,31 @@ def test_refuses_an_impossible_account(path: Path, account: str) -> None:
         TokenStore(path).create(account)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"tokens":[{"id":"a"}]}', '{"tokens":5}', "\0"])
+RECORD: dict[str, Any] = {"id": "a", "account": "me", "name": "", "sha256": "0" * 64, "created_at": ""}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"tokens":[{"id":"a"}]}',
+        '{"tokens":5}',
+        "\0",
+        "[" * 100_000,
+        *(
+            json.dumps({"tokens": [RECORD | change]})
+            for change in (
+                {"sha256": 5},
+                {"sha256": "\u00fc" * 64},
+                {"account": None},
+                {"requests_per_minute": "many"},
+                {"tokens_per_minute": -1},
+                {"more": 1},
+            )
+        ),
+    ],
+)
 def test_a_broken_file_lets_nobody_in(path: Path, content: str) -> None:
     """A file that cannot be understood is an error, never an open door."""
     path.parent.mkdir()
