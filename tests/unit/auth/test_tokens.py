@@ -45,9 +45,7 @@ def test_refuses_strangers(path: Path) -> None:
             store.authenticate(wrong, account)
 
 
-def test_tokens_are_compared_in_constant_time(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tokens_are_compared_in_constant_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`hmac.compare_digest` decides, and is asked about every record, whichever it is."""
     store = TokenStore(path)
     token, record = store.create("me")
@@ -116,7 +114,13 @@ def test_refuses_an_impossible_account(path: Path, account: str) -> None:
         TokenStore(path).create(account)
 
 
-RECORD: dict[str, Any] = {"id": "a", "account": "me", "name": "", "sha256": "0" * 64, "created_at": ""}
+RECORD: dict[str, Any] = {
+    "id": "a",
+    "account": "me",
+    "name": "",
+    "sha256": "0" * 64,
+    "created_at": "",
+}
 
 
 @pytest.mark.parametrize(

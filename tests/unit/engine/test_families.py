@@ -179,7 +179,11 @@ def test_layers_with_nothing_between_them_are_one_product() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "change"),
-    [("2_Dense", {"in_features": 72}), ("2_Dense", {"out_features": 0}), ("3_Dense", {"in_features": 8})],
+    [
+        ("2_Dense", {"in_features": 72}),
+        ("2_Dense", {"out_features": 0}),
+        ("3_Dense", {"in_features": 8}),
+    ],
 )
 def test_a_layer_that_takes_other_rows_than_it_gets_is_refused(
     tmp_path: Path, tokenizer_json: Path, folder: str, change: dict[str, int]

@@ -93,7 +93,8 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
 def write_tensor(path: Path, shape: Any, *, num_values: int = 4, **options: Any) -> Path:
     """Write an archive of one tensor `w` of this shape, as PyTorch 1.6 and later do."""
     steps = [b"\x80\x02}X\x01\x00\x00\x00w", b"ctorch._utils\n_rebuild_tensor_v2\n(("]
-    steps += [_text("storage"), b"ctorch\nFloatStorage\n", _text("0"), _text("cpu"), b"K\x04tQK\x00"]
+    steps += [_text("storage"), b"ctorch\nFloatStorage\n", _text("0"), _text("cpu")]
+    steps += [b"K\x04tQK\x00"]
     steps += [shape, b"K\x01\x85", b"\x89ccollections\nOrderedDict\n)Rt", b"Rs", b"."]
     with zipfile.ZipFile(path, "w", **options) as archive:
         archive.writestr("archive/data.pkl", b"".join(steps))
@@ -131,7 +132,17 @@ def test_nesting_does_not_end_the_process(tmp_path: Path, index: bytes) -> None:
 
 @pytest.mark.parametrize(
     "index",
-    [b"", b"\x80", b"\x80\x02", b".", b"R.", b"(t", b"\x80\x02q\x00.", b"h\x07.", b"\x80\x02}K\x00b"],
+    [
+        b"",
+        b"\x80",
+        b"\x80\x02",
+        b".",
+        b"R.",
+        b"(t",
+        b"\x80\x02q\x00.",
+        b"h\x07.",
+        b"\x80\x02}K\x00b",
+    ],
 )
 def test_a_pickle_that_ends_or_begins_wrongly_is_refused(tmp_path: Path, index: bytes) -> None:
     """What is taken has to be there."""
