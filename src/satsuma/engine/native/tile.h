@@ -11,6 +11,10 @@
 #include "program.h"
 #include "vector.h"
 
+/* Rows of a panel that one pass of the loop takes. A core that two threads share issues half as many
+ * instructions for each, so that the loop must hold little beside its multiply-adds. */
+#define ROWS_AT_ONCE 4
+
 /* Rows of a panel to ask for in advance: the processor's own prefetching stops at the end of each
  * page. */
 #define AHEAD 16
@@ -19,23 +23,28 @@
 #define FEW_STRIPS 4
 #define PANEL_ROW_BYTES ((int64_t)sizeof(float) * PANEL_COLUMNS)
 
-/* What to ask memory for while a tile is computed: from where, and how many bytes on in each step. */
+/* What to ask memory for while a tile is computed: from where, and how many bytes on in each step;
+ * nothing if that is 0. */
 struct wish {
   const char *next;
   int64_t pace;
 };
 
-/* Ask for what comes later in the same panel. */
-INLINE struct wish rest_of(const void *panel) {
-  return (struct wish){(const char *)panel + AHEAD * PANEL_ROW_BYTES, PANEL_ROW_BYTES};
-}
-
-/* Of `num_strips` that pass a panel of `depth` rows, a few ask for a part each of the next panel. */
+/* Of `num_strips` that pass a panel of `depth` rows, a few ask for a part each of the next panel. Of
+ * many, the first brings the panel near enough for all. */
 INLINE struct wish wish_of(const void *panel, const void *next_panel, int64_t depth, int64_t strip,
                            int64_t num_strips) {
-  if (num_strips > FEW_STRIPS) return rest_of(panel);
+  if (num_strips > FEW_STRIPS && strip > 0) return (struct wish){0};
+  if (num_strips > FEW_STRIPS)
+    return (struct wish){(const char *)panel + AHEAD * PANEL_ROW_BYTES, PANEL_ROW_BYTES};
   const int64_t pace = PANEL_ROW_BYTES / num_strips;
   return (struct wish){(const char *)next_panel + strip * depth * pace, pace};
+}
+
+/* Ask for what the next steps want, and say what those after them do. */
+INLINE struct wish ask(struct wish wish, int num_steps) {
+  UNROLL for (int step = 0; step < num_steps; step++) __builtin_prefetch(wish.next + step * wish.pace);
+  return (struct wish){wish.next + num_steps * wish.pace, wish.pace};
 }
 
 /* What becomes of a tile's sums. */
@@ -82,6 +91,33 @@ static __attribute__((noinline)) void finish_tile(int rows, float *restrict outp
   }
 }
 
+/* sums += the next rows of the panel, each times the strip's values beside it. */
+INLINE void add_products(int rows, int num_rows, const float *restrict strip,
+                         const float *restrict panel, vector sums[STRIP_ROWS][PANEL_VECTORS]) {
+  UNROLL for (int k = 0; k < num_rows; k++, strip += STRIP_ROWS, panel += PANEL_COLUMNS) {
+    vector columns[PANEL_VECTORS];
+    UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
+      columns[column] = load(panel + column * LANES);
+    UNROLL for (int row = 0; row < rows; row++)
+      UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
+        sums[row][column] += strip[row] * columns[column];
+  }
+}
+
+/* sums += the panel's columns times the strip's rows. Nothing is asked for unless `asks`, which is
+ * known when this is compiled. */
+INLINE void add_panel(int rows, int asks, const float *restrict strip, const float *restrict panel,
+                      int64_t depth, vector sums[STRIP_ROWS][PANEL_VECTORS], struct wish wish) {
+  const float *end = panel + depth * PANEL_COLUMNS;
+  const float *most = end - depth % ROWS_AT_ONCE * PANEL_COLUMNS;
+  for (; panel < most; panel += ROWS_AT_ONCE * PANEL_COLUMNS, strip += ROWS_AT_ONCE * STRIP_ROWS) {
+    if (asks) wish = ask(wish, ROWS_AT_ONCE);
+    add_products(rows, ROWS_AT_ONCE, strip, panel, sums);
+  }
+  for (; panel < end; panel += PANEL_COLUMNS, strip += STRIP_ROWS)
+    add_products(rows, 1, strip, panel, sums);
+}
+
 INLINE void multiply_tile(int rows, const float *restrict strip, const float *restrict panel,
                           int64_t depth, float *restrict output, int64_t stride,
                           const struct finish *finish, struct wish wish) {
@@ -91,18 +127,8 @@ INLINE void multiply_tile(int rows, const float *restrict strip, const float *re
     __builtin_prefetch(output + row * stride, 1);
     if (finish->residual) __builtin_prefetch(finish->residual + row * finish->residual_stride);
   }
-  for (int64_t k = 0; k < depth; k++) {
-    vector columns[PANEL_VECTORS];
-    __builtin_prefetch(wish.next);
-    wish.next += wish.pace;
-    UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
-      columns[column] = load(panel + column * LANES);
-    UNROLL for (int row = 0; row < rows; row++)
-      UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
-        sums[row][column] += strip[row] * columns[column];
-    strip += STRIP_ROWS;
-    panel += PANEL_COLUMNS;
-  }
+  if (wish.pace) add_panel(rows, 1, strip, panel, depth, sums, wish);
+  else add_panel(rows, 0, strip, panel, depth, sums, wish);
   UNROLL for (int row = 0; row < rows; row++)
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) {
       float *place = output + row * stride + column * LANES;

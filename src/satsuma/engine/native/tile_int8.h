@@ -86,6 +86,29 @@ struct row_scale {
   float scale, low;
 };
 
+/* sums += the products of the next two groups of inputs. */
+INLINE void add_two_groups(int rows, const int32_t *restrict strip, const int32_t *restrict panel,
+                           vector_int sums[STRIP_ROWS][PANEL_VECTORS]) {
+  const int32_t *next_strip = strip + STRIP_ROWS, *next_panel = panel + PANEL_COLUMNS;
+  UNROLL for (int row = 0; row < rows; row++)
+    UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
+      sums[row][column] = dot_two(sums[row][column], strip[row],
+                                  *(const loose_vector_int *)(panel + column * LANES),
+                                  next_strip[row],
+                                  *(const loose_vector_int *)(next_panel + column * LANES));
+}
+
+/* As add_panel. */
+INLINE void add_panel_int8(int rows, int asks, const int32_t *restrict strip,
+                           const int32_t *restrict panel, int64_t groups,
+                           vector_int sums[STRIP_ROWS][PANEL_VECTORS], struct wish wish) {
+  const int32_t *end = panel + groups * PANEL_COLUMNS;
+  for (; panel < end; panel += 2 * PANEL_COLUMNS, strip += 2 * STRIP_ROWS) {
+    if (asks) wish = ask(wish, 2);
+    add_two_groups(rows, strip, panel, sums);
+  }
+}
+
 INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
                                const int32_t *restrict panel, int64_t groups,
                                float *restrict output, int64_t stride,
@@ -96,20 +119,8 @@ INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) sums[row][column] = (vector_int){};
     __builtin_prefetch(output + row * stride, 1);
   }
-  for (int64_t group = 0; group < groups; group += 2) {
-    const int32_t *next_strip = strip + STRIP_ROWS, *next_panel = panel + PANEL_COLUMNS;
-    __builtin_prefetch(wish.next);
-    __builtin_prefetch(wish.next + wish.pace);
-    wish.next += 2 * wish.pace;
-    UNROLL for (int row = 0; row < rows; row++)
-      UNROLL for (int column = 0; column < PANEL_VECTORS; column++)
-        sums[row][column] = dot_two(sums[row][column], strip[row],
-                                    *(const loose_vector_int *)(panel + column * LANES),
-                                    next_strip[row],
-                                    *(const loose_vector_int *)(next_panel + column * LANES));
-    strip += 2 * STRIP_ROWS;
-    panel += 2 * PANEL_COLUMNS;
-  }
+  if (wish.pace) add_panel_int8(rows, 1, strip, panel, groups, sums, wish);
+  else add_panel_int8(rows, 0, strip, panel, groups, sums, wish);
   UNROLL for (int row = 0; row < rows; row++)
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) {
       vector scaled = __builtin_convertvector(sums[row][column], vector) * row_scales[row].scale;
