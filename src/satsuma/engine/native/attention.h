@@ -113,7 +113,7 @@ static void attend_strip(const struct step *step, const struct head *head, int64
   pack_strips(head->query + first * head->stride, head->stride, rows, head->width, head->queries);
   for (int64_t k = 0; k < padded_keys; k += PANEL_COLUMNS)
     tiles[rows](head->queries, head->keys + (start + k) * head->width, head->width,
-                head->scores + k, padded_keys, &plain, (struct wish){0});
+                head->scores + k, padded_keys, &plain, no_wish(head->queries));
   for (int64_t row = 0; row < rows; row++) {
     const struct span seen = find_span(step, head->length, first + row);
     softmax_row(head->scores + row * padded_keys, (struct span){seen.first - start, seen.end - start},
@@ -121,7 +121,7 @@ static void attend_strip(const struct step *step, const struct head *head, int64
   }
   for (int64_t d = 0; d < head->padded_width; d += PANEL_COLUMNS)
     tiles[rows](head->shares, head->values + d * head->length + start * PANEL_COLUMNS, num_keys,
-                head->result + d, head->padded_width, &plain, (struct wish){0});
+                head->result + d, head->padded_width, &plain, no_wish(head->shares));
   for (int64_t row = 0; row < rows; row++)
     memcpy(output + (first + row) * stride, head->result + row * head->padded_width,
            head->width * sizeof(float));

@@ -46,8 +46,8 @@ static void linear_block(const struct step *step, const struct batch *batch, str
       finish.residual = residual ? residual + row * finish.residual_stride + column : 0;
       tiles[rows](strips + strip * STRIP_ROWS * depth, weights, depth,
                   batch->buffers[step->output] + row * stride + column, stride, &finish,
-                  wish_of(weights, weights + step->in_width * PANEL_COLUMNS, depth, strip,
-                          num_strips));
+                  wish_of((const char *)(weights + step->in_width * PANEL_COLUMNS),
+                          depth / ROWS_AT_ONCE, LINES_AT_ONCE, strip, num_strips));
     }
   }
 }
@@ -79,8 +79,8 @@ static void int8_block(const struct step *step, const struct batch *batch, struc
       tiles_int8[rows]((const int32_t *)(strips + row * width), (const int32_t *)weights, groups,
                        output, stride, scales + row, step->scale + column,
                        step->column_sum + column,
-                       wish_of(weights, weights + PANEL_COLUMNS * width, groups, strip,
-                               num_strips));
+                       wish_of((const char *)(weights + PANEL_COLUMNS * width), groups / 2,
+                               INT8_LINES_AT_ONCE, strip, num_strips));
       finish_tile(rows, output, stride, &finish);
     }
   }

@@ -15,36 +15,36 @@
  * instructions for each, so that the loop must hold little beside its multiply-adds. */
 #define ROWS_AT_ONCE 4
 
-/* Rows of a panel to ask for in advance: the processor's own prefetching stops at the end of each
- * page. */
-#define AHEAD 16
+#define LINE_BYTES 64
+#define LINES_AT_ONCE (ROWS_AT_ONCE * PANEL_COLUMNS * (int)sizeof(float) / LINE_BYTES)
 
-/* So few strips pass a panel that memory is not done with the next one by then. */
-#define FEW_STRIPS 4
-#define PANEL_ROW_BYTES ((int64_t)sizeof(float) * PANEL_COLUMNS)
-
-/* What to ask memory for while a tile is computed: from where, and how many bytes on in each step;
- * nothing if that is 0. */
+/* What each pass of the loop asks memory for while a tile is computed: `lines` places, `pace` bytes
+ * apart, going on from `next`. */
 struct wish {
   const char *next;
   int64_t pace;
+  int lines;
 };
 
-/* Of `num_strips` that pass a panel of `depth` rows, a few ask for a part each of the next panel. Of
- * many, the first brings the panel near enough for all. */
-INLINE struct wish wish_of(const void *panel, const void *next_panel, int64_t depth, int64_t strip,
+/* Ask for nothing new: a place that is near already. */
+INLINE struct wish no_wish(const void *near) { return (struct wish){near, 0, 1}; }
+
+/* Strips pass a panel of `passes` passes, each over `lines` cache lines, and memory is to bring the
+ * next panel meanwhile. So the last `lines` strips ask for a part each, a line in each pass; where
+ * there are fewer, each asks for more. */
+INLINE struct wish wish_of(const char *next_panel, int64_t passes, int lines, int64_t strip,
                            int64_t num_strips) {
-  if (num_strips > FEW_STRIPS && strip > 0) return (struct wish){0};
-  if (num_strips > FEW_STRIPS)
-    return (struct wish){(const char *)panel + AHEAD * PANEL_ROW_BYTES, PANEL_ROW_BYTES};
-  const int64_t pace = PANEL_ROW_BYTES / num_strips;
-  return (struct wish){(const char *)next_panel + strip * depth * pace, pace};
+  const int64_t part = strip - (num_strips - lines);
+  if (num_strips < lines)
+    return (struct wish){next_panel + strip * passes * lines * LINE_BYTES / num_strips,
+                         LINE_BYTES / num_strips, lines};
+  if (part < 0) return no_wish(next_panel);
+  return (struct wish){next_panel + part * passes * LINE_BYTES, LINE_BYTES, 1};
 }
 
-/* Ask for what the next steps want, and say what those after them do. */
-INLINE struct wish ask(struct wish wish, int num_steps) {
-  UNROLL for (int step = 0; step < num_steps; step++) __builtin_prefetch(wish.next + step * wish.pace);
-  return (struct wish){wish.next + num_steps * wish.pace, wish.pace};
+INLINE struct wish ask(struct wish wish, int lines) {
+  UNROLL for (int line = 0; line < lines; line++) __builtin_prefetch(wish.next + line * wish.pace);
+  return (struct wish){wish.next + lines * wish.pace, wish.pace, lines};
 }
 
 /* What becomes of a tile's sums. */
@@ -104,14 +104,13 @@ INLINE void add_products(int rows, int num_rows, const float *restrict strip,
   }
 }
 
-/* sums += the panel's columns times the strip's rows. Nothing is asked for unless `asks`, which is
- * known when this is compiled. */
-INLINE void add_panel(int rows, int asks, const float *restrict strip, const float *restrict panel,
+/* sums += the panel's columns times the strip's rows. `lines` are known when this is compiled. */
+INLINE void add_panel(int rows, int lines, const float *restrict strip, const float *restrict panel,
                       int64_t depth, vector sums[STRIP_ROWS][PANEL_VECTORS], struct wish wish) {
   const float *end = panel + depth * PANEL_COLUMNS;
   const float *most = end - depth % ROWS_AT_ONCE * PANEL_COLUMNS;
   for (; panel < most; panel += ROWS_AT_ONCE * PANEL_COLUMNS, strip += ROWS_AT_ONCE * STRIP_ROWS) {
-    if (asks) wish = ask(wish, ROWS_AT_ONCE);
+    wish = ask(wish, lines);
     add_products(rows, ROWS_AT_ONCE, strip, panel, sums);
   }
   for (; panel < end; panel += PANEL_COLUMNS, strip += STRIP_ROWS)
@@ -127,8 +126,8 @@ INLINE void multiply_tile(int rows, const float *restrict strip, const float *re
     __builtin_prefetch(output + row * stride, 1);
     if (finish->residual) __builtin_prefetch(finish->residual + row * finish->residual_stride);
   }
-  if (wish.pace) add_panel(rows, 1, strip, panel, depth, sums, wish);
-  else add_panel(rows, 0, strip, panel, depth, sums, wish);
+  if (wish.lines == 1) add_panel(rows, 1, strip, panel, depth, sums, wish);
+  else add_panel(rows, LINES_AT_ONCE, strip, panel, depth, sums, wish);
   UNROLL for (int row = 0; row < rows; row++)
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) {
       float *place = output + row * stride + column * LANES;

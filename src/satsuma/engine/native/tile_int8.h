@@ -13,6 +13,7 @@
 
 #define GROUP 4     /* inputs that one lane multiplies at once */
 #define TWO_GROUPS 8 /* and that one pass of the loop takes */
+#define INT8_LINES_AT_ONCE (TWO_GROUPS * PANEL_COLUMNS / LINE_BYTES)
 
 typedef int32_t loose_vector_int __attribute__((vector_size(LANES * 4), aligned(4)));
 typedef uint8_t vector_bytes __attribute__((vector_size(LANES)));
@@ -99,12 +100,12 @@ INLINE void add_two_groups(int rows, const int32_t *restrict strip, const int32_
 }
 
 /* As add_panel. */
-INLINE void add_panel_int8(int rows, int asks, const int32_t *restrict strip,
+INLINE void add_panel_int8(int rows, int lines, const int32_t *restrict strip,
                            const int32_t *restrict panel, int64_t groups,
                            vector_int sums[STRIP_ROWS][PANEL_VECTORS], struct wish wish) {
   const int32_t *end = panel + groups * PANEL_COLUMNS;
   for (; panel < end; panel += 2 * PANEL_COLUMNS, strip += 2 * STRIP_ROWS) {
-    if (asks) wish = ask(wish, 2);
+    wish = ask(wish, lines);
     add_two_groups(rows, strip, panel, sums);
   }
 }
@@ -119,8 +120,8 @@ INLINE void multiply_tile_int8(int rows, const int32_t *restrict strip,
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) sums[row][column] = (vector_int){};
     __builtin_prefetch(output + row * stride, 1);
   }
-  if (wish.pace) add_panel_int8(rows, 1, strip, panel, groups, sums, wish);
-  else add_panel_int8(rows, 0, strip, panel, groups, sums, wish);
+  if (wish.lines == 1) add_panel_int8(rows, 1, strip, panel, groups, sums, wish);
+  else add_panel_int8(rows, INT8_LINES_AT_ONCE, strip, panel, groups, sums, wish);
   UNROLL for (int row = 0; row < rows; row++)
     UNROLL for (int column = 0; column < PANEL_VECTORS; column++) {
       vector scaled = __builtin_convertvector(sums[row][column], vector) * row_scales[row].scale;
