@@ -265,7 +265,7 @@ async def test_the_log_has_neither_texts_nor_tokens(
 
 
 @pytest.mark.usefixtures("tenants")
-async def test_state_is_its_owners_alone(tmp_path: Path) -> None:
+def test_state_is_its_owners_alone(tmp_path: Path) -> None:
     """Tokens, usage, and the queue with its texts: nobody else on the machine may read them."""
     files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert {"tokens.json", "usage.db", "queue.db"} <= set(files)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from support.chaos.client import AwayError, Connection, CutError, ask_once, write_request
 from support.chaos.jobs import Jobs
@@ -90,13 +91,15 @@ async def _write_slowly(stage: Stage, server: ChaosServer, dice: random.Random) 
 
 
 async def _read_slowly(stage: Stage, server: ChaosServer, dice: random.Random) -> None:
-    """Read an answer in crumbs, and leave before its end."""
+    """Read an answer in crumbs, and leave before its end, or soon after a short one's."""
     question = stage.oracle.draw(dice)
     connection = await Connection.open(server.port)
     connection.writer.write(write_request(stage.oracle.path, question.body))
-    for _ in range(10):
-        await connection.reader.read(100)
-        await asyncio.sleep(0.02)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            for _ in range(10):
+                await connection.reader.read(100)
+                await asyncio.sleep(0.02)
     connection.drop()
 
 

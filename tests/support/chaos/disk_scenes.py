@@ -114,7 +114,7 @@ def _spoil_record(packed: Path) -> None:
 
 
 async def _start_on_damaged_model(stage: Stage, home: Path) -> None:
-    """Start with weights that are not those that were pulled, and no hub to pull them from."""
+    """Start with weights that are not those that were pulled, and nowhere to pull them from."""
     models = home / "models"
     folder = copy_model(models)
     server = stage.server(home=home, flags=("--models-dir", str(models)))
@@ -122,6 +122,8 @@ async def _start_on_damaged_model(stage: Stage, home: Path) -> None:
         await server.until_ready()
         await stage.expect_calm(server)
     harm(folder / "model.safetensors")
+    server.environ["PIP_INDEX_URL"] = "http://127.0.0.1:9/"
+    server.environ["PIP_RETRIES"] = "0"
     with kept_alive(server):
         code = await server.ended()
     stage.notes["exit code with damaged weights"] = code
@@ -152,14 +154,21 @@ async def play_damaged_under(stage: Stage) -> None:
         await server.until_ready()
         async with _clients(stage, server):
             harm(find_packed(home))
+            noticed_s = await stage.until(lambda: _has_loaded_anew(server))
+            stage.notes["damaged weights replaced after s"] = round(noticed_s, 2)
             await asyncio.sleep(part_s)
-            stage.expect(server.has_said("Loading it anew"), "the damage was not noticed")
             shutil.rmtree(find_packed(home).parent)
             await asyncio.sleep(part_s)
+        stage.expect(await _has_loaded_anew(server), "the damage was not noticed")
         await stage.expect_calm(server)
         server.send(signal.SIGTERM)
         stage.expect(await server.ended() == 0, "it did not stop well")
         await _cut_off(stage, server)
+
+
+async def _has_loaded_anew(server: ChaosServer) -> bool:
+    """Tell whether the model was loaded once more."""
+    return server.has_said("Loading it anew") and server.has_said("packing the weights")
 
 
 async def _cut_off(stage: Stage, server: ChaosServer) -> None:

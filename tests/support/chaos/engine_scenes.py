@@ -15,7 +15,7 @@ from support.chaos.server import ChaosServer, kept_alive
 from support.chaotic_server import HANGING
 
 _NUM_CLIENTS = 8
-_HANG_S, _DEADLINE_S = 8, 2
+_HANG_S, _DEADLINE_S = 6, 1
 _LOOKS_EVERY_S = 0.02
 
 

@@ -46,6 +46,7 @@ class Jobs:
                     self._check(left.pop(request_id), responses)
             await asyncio.sleep(0.1)
         self.stage.notes["jobs"] = len(self.owed)
+        self.stage.num_lost += len(left)
         self.stage.expect(not left, f"{len(left)} of {len(self.owed)} jobs are not done")
 
     async def _send(self, server: ChaosServer) -> None:
@@ -81,6 +82,7 @@ class Jobs:
         self.stage.expect(references == list(range(len(requests))), "answers in another order")
         for numbers, one in zip(requests, responses, strict=False):
             is_right = one["success"] and self.stage.oracle.is_right(numbers, one["result"])
+            self.stage.num_wrong += not is_right
             self.stage.expect(is_right, f"a job's vectors are wrong: {str(one)[:300]}")
 
 

@@ -7,7 +7,7 @@ import time
 
 from support.chaos.load import Client, closed_loop, open_loop
 from support.chaos.oracle import Fate, Tally
-from support.chaos.scene import DEADLINE_S, Scene, Stage
+from support.chaos.scene import Scene, Stage
 from support.chaos.server import ChaosServer, kept_alive
 from support.chaos.trends import Series, anonymous_bytes, sampled
 
@@ -23,10 +23,11 @@ _QUICK_S = 0.5  # what a lone request takes at most
 
 async def play_overload(stage: Stage) -> None:
     """Measure the capacity, offer twice as much, and see the server recover."""
-    with kept_alive(stage.server()) as server:
+    flags = ("--deadline-s", str(stage.timing.load_deadline_s))
+    with kept_alive(stage.server(flags=flags)) as server:
         await server.until_ready()
         capacity_per_s = await _measure(stage, server)
-        stage.allow(Fate.REFUSED)
+        stage.allow(Fate.REFUSED, Fate.LATE)
         async with sampled(lambda: anonymous_bytes(server.process_id)) as memory:
             waited_s = await open_loop(
                 stage.target(server),
@@ -62,8 +63,12 @@ def _judge(stage: Stage, memory: Series) -> None:
         stage.notes[f"p{share} of the answered, s"] = round(tally.percentile_s(share), 2)
     stage.require(Fate.REFUSED)
     stage.expect(
-        tally.percentile_s(100) <= DEADLINE_S + _SLACK_S, "an accepted request was not in time"
+        tally.percentile_s(100) <= stage.timing.load_deadline_s + _SLACK_S,
+        "an answer came after the deadline",
     )
+    num_late = tally.counts[Fate.LATE]
+    most = stage.timing.late_share * (num_late + tally.counts[Fate.RIGHT])
+    stage.expect(num_late <= most, f"{num_late} requests were accepted and not in time")
     growth = memory.growth()
     stage.notes["memory, MB"] = round(memory.median / 1e6)
     stage.notes["memory's growth, MB"] = round(growth / 1e6, 1)

@@ -35,6 +35,7 @@ async def play_sigterm(stage: Stage) -> None:
         # What was sent before the signal is answered. A connection that the server closes as a
         # request comes in has accepted nothing, and that is what HTTP's clients try again.
         lost = [sent_s for sent_s in stage.tally.cuts_s if sent_s < stopped_at_s]
+        stage.num_lost += len(lost)
         stage.expect(not lost, f"{len(lost)} requests were accepted and cut")
         await jobs.collect(server)
         await stage.expect_calm(server)
