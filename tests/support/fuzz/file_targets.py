@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def open_config(folder: Path) -> Iterator[Check]:
     yield check
 
 
-CONFIG_FILES = {
+CONFIG_FILES: dict[str, Sequence[Mapping[str, Any]]] = {
     "config.json": list(CONFIGS.values()),
     "modules.json": _MODULES,
     "sentence_bert_config.json": [{"max_seq_length": 32}],
