@@ -109,18 +109,20 @@ def _scene_table(run: dict[str, Any]) -> str:
     rows = ["| scene | requests | lost, wrong, stuck | s | figures |", "|---|---|---|---|---|"]
     for one in run["scenes"]:
         counts = ", ".join(f"{count:,} {fate}" for fate, count in one["counts"].items())
-        notes = _lines([f"{name}: {value}" for name, value in one["notes"].items()])
+        notes = [f"{name}: {value}" for name, value in one["notes"].items()]
         bad = f"{one['lost']}, {one['wrong']}, {one['stuck']}"
-        breaches = _lines([f"**{breach}**" for breach in one["breaches"]])
-        cells = (one["name"], counts, bad, f"{one['took_s']:.0f}", notes + breaches)
+        breaches = [f"**{breach}**" for breach in one["breaches"]]
+        cells = (one["name"], counts, bad, f"{one['took_s']:.0f}", _lines([*notes, *breaches]))
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
 def _fuzz_table(run: dict[str, Any]) -> str:
-    rows = ["| target | inputs | expected | as expected |", "|---|---|---|---|"]
+    rows = ["| target | made up | followed the code, branches | expected | as expected |"]
+    rows += ["|---|---|---|---|---|"]
     rows += [
-        f"| {one['name']} | {one['inputs']:,} | {one['expects']} | "
+        f"| {one['name']} | {one['inputs']:,} | {one['guided']:,}, {one['branches']:,} | "
+        f"{one['expects']} | "
         f"{'yes' if one['is_good'] else '**no**'} |"
         for one in run["targets"]
     ]

@@ -28,7 +28,7 @@ from satsuma.store.catalog import load_catalog
 from satsuma.store.record import RECORD_FILE, read_record
 from support.families import CONFIGS
 from support.fuzz.strategies import any_json, changed_bytes, changed_json, deep_json
-from support.fuzz.target import Check, Target
+from support.fuzz.target import Check, Target, named_by_first
 
 _SAVED = Path(__file__).resolve().parents[2] / "golden" / "tensors.bin"
 _TEXTS = ["hello world", "", "\ud7ff\U0001f600 [SEP]", "x" * 3000]
@@ -176,14 +176,16 @@ def open_rows(folder: Path) -> Iterator[Check]:
     yield check
 
 
+_ROW_NAMES = [
+    f"rows.{kind}{around}"
+    for kind in ("csv", "tsv", "jsonl", "txt")
+    for around in ("", ".gz", ".zst")
+]
+_ROWS = (b'text,id\n"a ""b""",1\nc,2\n', b"text\tid\na\t1\n", b'{"text": "a"}\n{"text": "b"}\n')
+
+
 def _row_files() -> st.SearchStrategy[tuple[str, bytes]]:
-    kinds = ("csv", "tsv", "jsonl", "txt")
-    names = [f"rows.{kind}{around}" for kind in kinds for around in _AROUND]
-    rows = (b'text,id\n"a ""b""",1\nc,2\n', b"text\tid\na\t1\n", b'{"text": "a"}\n{"text": "b"}\n')
-    return st.tuples(st.sampled_from(names), changed_bytes(rows) | st.binary(max_size=200))
-
-
-_AROUND = ("", ".gz", ".zst")
+    return st.tuples(st.sampled_from(_ROW_NAMES), changed_bytes(_ROWS) | st.binary(max_size=200))
 
 
 def _pickles() -> Sequence[bytes]:
@@ -203,6 +205,7 @@ FILE_TARGETS = (
         f"nothing is executed, nothing ends the process; {_REFUSED}",
         changed_bytes(_pickles()) | st.binary(max_size=300),
         open_pickled,
+        tuple(_pickles()),
     ),
     Target(
         "safetensors",
@@ -210,6 +213,7 @@ FILE_TARGETS = (
         _REFUSED,
         changed_bytes([_TENSORS]) | st.binary(max_size=300),
         open_safetensors,
+        (_TENSORS,),
     ),
     Target(
         "configs",
@@ -217,6 +221,12 @@ FILE_TARGETS = (
         _REFUSED,
         _config_files(),
         open_config,
+        tuple(
+            bytes([place]) + json.dumps(whole).encode()
+            for place, name in enumerate(sorted(CONFIG_FILES))
+            for whole in CONFIG_FILES[name]
+        ),
+        named_by_first(sorted(CONFIG_FILES)),
     ),
     Target(
         "tokenizers",
@@ -231,6 +241,7 @@ FILE_TARGETS = (
         "nobody is let in; the error says which file it is",
         changed_json([{"tokens": [_TOKEN]}, _NOTE]) | changed_bytes([_CATALOG]) | deep_json(),
         open_state,
+        (json.dumps({"tokens": [_TOKEN]}).encode(), json.dumps(_NOTE).encode(), _CATALOG),
     ),
     Target(
         "rows",
@@ -238,5 +249,7 @@ FILE_TARGETS = (
         "rows that cannot be read are named, files that cannot are refused with InputError",
         _row_files(),
         open_rows,
+        tuple(bytes([place]) + row for place in range(len(_ROW_NAMES)) for row in _ROWS),
+        named_by_first(_ROW_NAMES),
     ),
 )

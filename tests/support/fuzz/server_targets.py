@@ -19,7 +19,7 @@ from satsuma.api.app import create_app
 from satsuma.api.errors import error_rows
 from satsuma.settings import Settings
 from support.fuzz.strategies import any_json, changed_json, raw_requests
-from support.fuzz.target import Check, Target
+from support.fuzz.target import Check, Target, named_by_first
 
 _DOCUMENTED = {(status, code) for _, _, status, code, _ in error_rows() if status < 500}
 _WAITS_S = 3.0
@@ -125,6 +125,12 @@ SERVER_TARGETS = (
             _HEADERS,
         ),
         open_bodies,
+        tuple(
+            bytes([place]) + json.dumps(body).encode()
+            for place in range(len(_PATHS))
+            for body in _BODIES
+        ),
+        lambda raw: (*named_by_first(_PATHS)(raw), {}),
     ),
     Target(
         "sockets",

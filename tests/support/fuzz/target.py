@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ class Target:
         expects: all that may come of it.
         strategy: makes inputs up.
         open: gives what tries one input, and raises if it is not as expected; has a folder.
+        wholes: what a fuzzer that follows the code begins with; without any it does not try.
+        read: makes an input of such a fuzzer's bytes.
     """
 
     name: str
@@ -30,6 +32,13 @@ class Target:
     expects: str
     strategy: SearchStrategy[Any]
     open: Callable[[Path], AbstractContextManager[Check]]
+    wholes: tuple[bytes, ...] = ()
+    read: Callable[[bytes], Any] = bytes
+
+
+def named_by_first(names: Sequence[Any]) -> Callable[[bytes], tuple[Any, bytes]]:
+    """Read the first byte as one of some names, and the rest as what it is given."""
+    return lambda raw: (names[raw[0] % len(names)] if raw else names[0], raw[1:])
 
 
 def try_target(target: Target, check: Check, *, num_examples: int, number: int) -> None:
