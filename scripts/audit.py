@@ -46,7 +46,7 @@ def main() -> None:
     print(f"audit: what is installed is listed in {_write_list(tools, installed)}")
     pins = _resolve(installed)
     print(f"audit: satsuma[{EXTRAS}] takes {len(pins)} packages")
-    sys.exit(_report(_ask(tools, pins)))
+    sys.exit(conclude(_ask(tools, pins)))
 
 
 def _environment(name: str, packages: Sequence[str], **environ: str) -> Path:
@@ -112,8 +112,8 @@ def read_verdict(told: Mapping[str, Any]) -> Verdict:
     return Verdict(len(audited), vulnerable, unknown)
 
 
-def _report(verdict: Verdict | None) -> int:
-    """Say what was found, and give the exit code."""
+def conclude(verdict: Verdict | None) -> int:
+    """Say what was found, and give the exit code; None if nobody answered."""
     if verdict is None or not verdict.num_audited:
         print("audit: the index told nothing of vulnerabilities, so NOTHING WAS AUDITED")
         return _UNAUDITED
