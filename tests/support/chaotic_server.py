@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 HANGING = "narcolepsy"
@@ -79,8 +80,7 @@ def make_suffer(faults: dict[str, float]) -> None:
 
     def load(*arguments: Any) -> LoadedModel:
         loaded = load_model(*arguments)
-        encoder = SufferingEncoder(loaded, faults)
-        return LoadedModel(loaded.id, encoder, loaded.tokenizer, loaded.pooling, loaded.precision)
+        return replace(loaded, encoder=SufferingEncoder(loaded, faults))
 
     setattr(assembly, "load_model", load)  # noqa: B010
 

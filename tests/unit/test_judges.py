@@ -76,10 +76,11 @@ def test_refusals_have_to_be_documented(
 def test_tallies_add_up() -> None:
     """Counts, latencies and what was seen."""
     tally, other = Tally(), Tally()
-    tally.note(Outcome(Fate.RIGHT, 0.0, 0.5))
-    other.note(Outcome(Fate.CUT, 7.0, 0.1, "reset"))
+    tally.note(Outcome(Fate.RIGHT, 0.0, 0.5, num_bytes=10))
+    other.note(Outcome(Fate.CUT, 7.0, 0.1, "reset", num_bytes=20))
     tally.add(other)
     assert (tally.num_requests, tally.counts[Fate.CUT], tally.cuts_s) == (2, 1, [7.0])
+    assert tally.num_bytes == {Fate.RIGHT: 10, Fate.CUT: 20}
     assert tally.shown[Fate.CUT] == ["reset"]
     assert tally.percentile_s(100) == 0.5
 

@@ -49,7 +49,8 @@ class Client:
         question = question or self._target.oracle.draw(self._dice)
         sent_s = time.monotonic()
         fate, says = await self._exchange(question)
-        outcome = Outcome(fate, sent_s, time.monotonic() - sent_s, says)
+        took_s = time.monotonic() - sent_s
+        outcome = Outcome(fate, sent_s, took_s, says, num_bytes=len(question.body))
         self._tally.note(outcome)
         return outcome
 

@@ -6,6 +6,7 @@ Source: Sen 1968, https://doi.org/10.1080/01621459.1968.10480934
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -66,6 +67,22 @@ def anonymous_bytes(process_id: int) -> float:
         return 0.0
     kilobytes = next((one.split()[1] for one in lines if one.startswith("RssAnon:")), "0")
     return 1024.0 * int(kilobytes)
+
+
+def others_s(process_id: int) -> float:
+    """Say how many seconds of the cores went to programs other than a process and this one.
+
+    Source: https://man7.org/linux/man-pages/man5/proc_stat.5.html
+    """
+    try:
+        whole = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+        ours = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = map(int, whole)
+    busy = user + nice + system + sum(interrupts_and_stolen)
+    used = sum(map(int, ours.split()[11:13]))
+    return (busy - used) / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 @asynccontextmanager
