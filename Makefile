@@ -10,7 +10,7 @@ NATIVE := scripts/native_build.py $(wildcard src/satsuma/engine/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: no-library help serve test unit clients screenshots client-environments clients-ray ray-test ray-environment million native-all native-test kill-queue check format bench bench-peers bench-targets golden docs clean
+.PHONY: no-library help serve test unit clients screenshots client-environments clients-ray ray-test ray-environment million native-all native-test kill-queue chaos soak fuzz audit check format bench bench-peers bench-targets golden docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,18 @@ native-test: $(VENV)/.dev ## Test the native engine's C alone, and how it is bui
 
 kill-queue: $(VENV)/.dev $(VENV)/.native ## Kill servers that share a queue, for half an hour (ARGS="--rounds 20 --database sqlite")
 	@$(BIN)/python scripts/kill_queue.py $(ARGS)
+
+chaos: $(VENV)/.dev $(VENV)/.native ## Put a server under overload and faults, for half an hour (ARGS="--minutes 1 --seconds 5")
+	@$(BIN)/python scripts/chaos.py $(ARGS)
+
+soak: $(VENV)/.dev $(VENV)/.native ## Keep a server busy for an hour, and see that nothing grows (ARGS="--minutes 5")
+	@$(BIN)/python scripts/soak.py $(ARGS)
+
+fuzz: $(VENV)/.dev $(VENV)/.native ## Make up bad input for ten minutes (ARGS="--minutes 60 --seed 7")
+	@$(BIN)/python scripts/fuzz.py $(ARGS)
+
+audit: $(VENV)/.python ## List what satsuma installs in dist/, and ask for its known vulnerabilities
+	@$(BIN)/python scripts/audit.py
 
 check: $(VENV)/.dev ## Format, lint, types, layers, docs that match the code
 	$(BIN)/ruff format --check .

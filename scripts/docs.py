@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -86,12 +87,55 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
+def proof_tables() -> str:
+    """What `make chaos`, `make soak` and `make fuzz` last found, where they kept it."""
+    kept = json.loads((DOCS / "reliability.json").read_text(encoding="utf-8"))
+    return "\n\n".join(
+        f"### make {kind}\n\n{_proof(kept.get(kind))}" for kind in ("chaos", "soak", "fuzz")
+    )
+
+
+def _proof(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return "Not run yet."
+    where = f"{run['date']}, satsuma {run['satsuma']}, Python {run['python']}, {run['system']}"
+    if "targets" in run:
+        return f"{where}; {run['minutes']:g} minutes.\n\n{_fuzz_table(run)}"
+    totals = f"{run['lost']} lost, {run['wrong']} wrong, {run['stuck']} stuck"
+    return f"{where}; {totals}, {run['breaches']} breaches.\n\n{_scene_table(run)}"
+
+
+def _scene_table(run: dict[str, Any]) -> str:
+    rows = ["| scene | requests | lost, wrong, stuck | s | figures |", "|---|---|---|---|---|"]
+    for one in run["scenes"]:
+        counts = ", ".join(f"{count:,} {fate}" for fate, count in one["counts"].items())
+        notes = [f"{name}: {value}" for name, value in one["notes"].items()]
+        bad = f"{one['lost']}, {one['wrong']}, {one['stuck']}"
+        breaches = [f"**{breach}**" for breach in one["breaches"]]
+        cells = (one["name"], counts, bad, f"{one['took_s']:.0f}", _lines([*notes, *breaches]))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _fuzz_table(run: dict[str, Any]) -> str:
+    rows = ["| target | made up | followed the code, branches | expected | as expected |"]
+    rows += ["|---|---|---|---|---|"]
+    rows += [
+        f"| {one['name']} | {one['inputs']:,} | {one['guided']:,}, {one['branches']:,} | "
+        f"{one['expects']} | "
+        f"{'yes' if one['is_good'] else '**no**'} |"
+        for one in run["targets"]
+    ]
+    return "\n".join(rows)
+
+
 GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
     "settings.md": ("settings", settings_table),
     "errors.md": ("errors", errors_table),
     "cli.md": ("help", command_help),
     "compatibility.md": ("clients", clients_table),
     "metrics.md": ("metrics", metrics_table),
+    "reliability.md": ("proof", proof_tables),
 }
 
 

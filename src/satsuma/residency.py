@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
 from satsuma.errors import ShuttingDownError
+from satsuma.memory import give_back_memory
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -156,13 +157,19 @@ class Residency:
                     await self._let_go(model_id)
                 await self._make_room(needed_bytes)
                 started_at_s = time.monotonic()
-                model = await run_in_background(lambda: self._load(model_id))
+                model = await run_in_background(lambda: self._load_and_tidy(model_id))
                 _LOGGER.info("loaded %s in %.1f s", model_id, time.monotonic() - started_at_s)
                 load.resident = _Resident(model, num_users=load.num_waiting)
                 self._residents[model_id] = load.resident
                 return load.resident
         finally:
             del self._loads[model_id]
+
+    def _load_and_tidy(self, model_id: str) -> LoadedModel:
+        """Load, then return what that and the models before it have left behind."""
+        model = self._load(model_id)
+        give_back_memory()
+        return model
 
     def _release(self, resident: _Resident) -> None:
         resident.num_users -= 1

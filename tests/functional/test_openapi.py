@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,15 @@ class Api:
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A server of one model that is here, which asks for a token."""
-    env = environment(tmp_path_factory.mktemp("home"))
+    """A server for all tests of this module."""
+    with serve_api(tmp_path_factory.mktemp("home")) as served:
+        yield served
+
+
+@contextmanager
+def serve_api(home: Path) -> Iterator[Api]:
+    """Run a server of one model that is here, which asks for a token."""
+    env = environment(home)
     made = satsuma("token", "create", "--account", "me", "--json", env=env)
     flags = ("--model", ALL_MINILM, "--max-body-bytes", str(MAX_BODY_BYTES))
     with serving(*flags, env=env) as running:
@@ -63,20 +71,27 @@ def test_schemathesis_finds_nothing(api: Api, tmp_path: Path) -> None:
 
     But one: it wants 401 where credentials are missing, and Cloudflare answers 400.
     """
-    path = tmp_path / "openapi.json"
+    found = run_schemathesis(api, tmp_path, seed=SEED, num_examples=10)
+    assert found.returncode == 0, f"with seed {SEED}:\n{found.stdout}\n{found.stderr}"
+    assert f"Tested: {_count_operations(api.document)}" in found.stdout
+    assert "Traceback" not in api.server.output
+
+
+def run_schemathesis(
+    api: Api, folder: Path, *, seed: int, num_examples: int
+) -> subprocess.CompletedProcess[str]:
+    """Let it loose on a server: so many requests to each operation, and more."""
+    path = folder / "openapi.json"
     path.write_text(json.dumps(_narrowed(api.document)))
     command = [sys.executable, "-m", "schemathesis.cli", "run", str(path), "--url", api.server.url]
     command += ["--checks", "all", "--exclude-checks", "ignored_auth", "--no-color"]
     command += ["--header", f"Authorization: Bearer {api.token}", "--no-shrink"]
-    command += ["--seed", str(SEED), "--max-examples", "10"]
+    command += ["--seed", str(seed), "--max-examples", str(num_examples)]
     hooks = str(Path(__file__).with_name("openapi_hooks.py"))
-    env = environment(tmp_path, SCHEMATHESIS_HOOKS=hooks)
-    found = subprocess.run(
-        command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    env = environment(folder, SCHEMATHESIS_HOOKS=hooks)
+    return subprocess.run(
+        command, env=env, cwd=folder, capture_output=True, text=True, timeout=3600, check=False
     )
-    assert found.returncode == 0, f"with seed {SEED}:\n{found.stdout}\n{found.stderr}"
-    assert f"Tested: {_count_operations(api.document)}" in found.stdout
-    assert "Traceback" not in api.server.output
 
 
 def _count_operations(document: Any) -> int:

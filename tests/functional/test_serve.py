@@ -26,6 +26,7 @@ from satsuma.errors import ConfigurationError, RemoteError
 
 ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 BGE_BASE = "@cf/baai/bge-base-en-v1.5"
+MAX_BODY_BYTES = 10_000_000  # by default
 HELLO_WORLD = [-0.03447729, 0.03102315, 0.00673496]
 
 
@@ -60,6 +61,18 @@ def test_python_requests(server: Server) -> None:
     )
     check(response.json(), num_texts=2)
     assert response.headers["content-type"] == "application/json"
+
+
+def test_ten_megabytes_of_emoji(server: Server) -> None:
+    """The largest body is one text of them: it is cut at the model's limit, and soon answered."""
+    num_emoji = (MAX_BODY_BYTES - 100) // len("\U0001f34a".encode())
+    body = json.dumps({"text": "\U0001f34a" * num_emoji}, ensure_ascii=False).encode()
+    response = requests.post(server.run_url(ALL_MINILM), data=body, timeout=30)
+    assert response.status_code == 200
+    assert response.json()["result"]["shape"] == [1, 384]
+    larger = body.replace(b'"}', b" " * 100 + b'"}')
+    refused = requests.post(server.run_url(ALL_MINILM), data=larger, timeout=30)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (413, 3006)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

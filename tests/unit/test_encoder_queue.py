@@ -84,7 +84,8 @@ class EncoderQueueMachine(RuleBasedStateMachine):
     def take(self, budget: int, *, is_for_oldest: bool = False) -> list[Item]:
         """Take a microbatch, and check it against what waits."""
         self.virtual_s = max(self.virtual_s, min((i.rank for i in self.waiting), default=0.0))
-        taken = self.queue.take(budget, is_for_oldest=is_for_oldest)
+        oldest = self.queue.oldest if is_for_oldest else None
+        taken = self.queue.take(budget, [oldest] if oldest else [])
         assert bool(taken) == bool(self.waiting)
         if taken:
             assert len(set(taken)) == len(taken)
@@ -110,8 +111,8 @@ class EncoderQueueMachine(RuleBasedStateMachine):
         assert self.queue.num_tokens == sum(map(len, self.waiting))
         expected = min((item.rank for item in self.waiting), default=float("inf"))
         assert self.queue.first_rank == expected
-        oldest_s = min((i.ticket.submitted_at_s for i in self.waiting), default=float("inf"))
-        assert self.queue.oldest_s == oldest_s
+        oldest_s = min((i.ticket.submitted_at_s for i in self.waiting), default=None)
+        assert (self.queue.oldest and self.queue.oldest.submitted_at_s) == oldest_s
         assert sum(self.queue.request_tokens) == self.queue.num_tokens
 
 

@@ -110,7 +110,10 @@ def _decoded(file: InputFile, stream: BinaryIO) -> Iterator[str]:
 
 def _table_rows(file: InputFile, reader: Any, columns: Sequence[str]) -> Iterator[_Row]:
     """Read a header, then rows of as many fields."""
-    header = next(reader, None)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise InputError(f"{file.name}: the header is malformed: {error}.") from error
     if header is None:
         return
     require_columns(file.name, columns, header)

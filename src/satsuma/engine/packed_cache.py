@@ -118,7 +118,7 @@ def _is_whole(entry: Path) -> bool:
     try:
         recorded = json.loads((entry / _RECORD).read_text(encoding="utf-8"))
         return bool(recorded == _checksums(entry))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

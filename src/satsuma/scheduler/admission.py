@@ -13,9 +13,14 @@ from satsuma.errors import OverloadedError, TooMuchWorkError
 # measured rate may be wrong by as much.
 MAX_EXPECTED_DEADLINES = 1.5
 
-# Up to this part of the deadline a request is small: it shares the engine with the big ones that
-# wait (`policy.ranks`), so their number counts and not their size.
+# Up to this part of the deadline a request is small: there is room for it that big ones leave free.
 SMALL_SHARE = 0.02
+
+# What waits may take this part of the deadline, so that all of it is in time though the engine
+# turns out slower than it was measured (docs/decisions/0018-accepted-is-in-time.md). Small requests
+# may fill the room a little further: bulk work alone does not keep them out.
+ROOM_SHARE = 0.6
+SMALL_ROOM_SHARE = 0.7
 
 
 def engine_seconds(num_tokens: int, rate_tokens_per_s: float) -> float:
@@ -55,10 +60,10 @@ class WaitingRoom:
             requests_s=requests_s,
         )
 
-    def turn_s(self, new_s: float) -> float:
-        """How long until a newcomer is done that shares the engine with what waits."""
+    def bounded_s(self, most_s: float) -> float:
+        """How long the engine needs for what waits, if no request counts for more than that."""
         begun_s = self.waiting_s - sum(self.requests_s)
-        return begun_s + sum(min(one, new_s) for one in self.requests_s) + new_s
+        return begun_s + sum(min(one, most_s) for one in self.requests_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +94,37 @@ def fits_behind_all(
     """
     num_tokens, engine_s = waiting
     has_room = num_tokens + new_tokens <= (limits.max_waiting_tokens or math.inf)
-    return has_room and engine_s + new_s <= limits.deadline_s
+    return has_room and engine_s + new_s <= ROOM_SHARE * limits.deadline_s
 
 
-def admit(room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float) -> None:
+def admit(
+    room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float, least_s: float
+) -> None:
     """Let a request in, or say when to come again.
 
-    A request that no idle engine could do is refused for good; else an empty room takes any. Small
-    requests are let in past big ones, which take their turn with them.
+    A request that no idle engine could do is refused for good; else an empty room takes any. Who is
+    let in can be done in time without making anybody late who was let in before: the scheduler
+    sees to the order (`policy.find_pressed`).
 
     Args:
         room: what waits already.
         limits: how much may.
         new_tokens: the request's tokens.
         new_s: how long the engine needs for them.
+        least_s: how long it would at its best.
 
     Raises:
         OverloadedError: with the seconds after which there should be room.
         TooMuchWorkError: if it would take too long by itself.
     """
-    if new_s > MAX_EXPECTED_DEADLINES * limits.deadline_s:
+    if least_s > MAX_EXPECTED_DEADLINES * limits.deadline_s:
         raise TooMuchWorkError(
-            f"about {new_tokens} tokens take {new_s:.0f} s here, and a request may take "
+            f"about {new_tokens} tokens take {least_s:.0f} s here, and a request may take "
             f"{limits.deadline_s:g} s; send fewer texts at a time"
         )
     if room.waiting_tokens == 0:
         return
-    is_small = new_s <= SMALL_SHARE * limits.deadline_s
-    done_s = room.turn_s(new_s) if is_small else room.waiting_s + new_s
-    late_s = done_s - limits.deadline_s
+    late_s = _late_s(room, limits.deadline_s, new_s)
     surplus_tokens = room.waiting_tokens + new_tokens - (limits.max_waiting_tokens or math.inf)
     if late_s > 0 or surplus_tokens > 0:
         surplus_s = surplus_tokens * room.waiting_s / room.waiting_tokens
@@ -125,3 +132,14 @@ def admit(room: WaitingRoom, limits: Limits, *, new_tokens: int, new_s: float) -
         raise OverloadedError(
             "The waiting room is full.", retry_after_s=max(1.0, math.ceil(retry_after_s))
         )
+
+
+def _late_s(room: WaitingRoom, deadline_s: float, new_s: float) -> float:
+    """By how much what waits and a newcomer exceed what may wait.
+
+    A request that was tried though it needs more than a deadline does not keep small ones out.
+    """
+    most_s = ROOM_SHARE * deadline_s
+    if new_s > SMALL_SHARE * deadline_s:
+        return room.waiting_s + new_s - most_s
+    return room.bounded_s(most_s) + new_s - SMALL_ROOM_SHARE * deadline_s

@@ -21,7 +21,7 @@ from satsuma.scheduler.policy import (
     share_budget,
     tells_rate,
 )
-from satsuma.scheduler.queue import EncoderQueue, Item
+from satsuma.scheduler.queue import EncoderQueue, Item, Ticket
 from satsuma.scheduler.run import Run
 from satsuma.scheduler.waiting import Waiting
 
@@ -71,7 +71,8 @@ class Board:
         new_s = engine_seconds(new_tokens, queue.rate_tokens_per_s)
         if fits_behind_all(self._totals(), self._limits, new_tokens=new_tokens, new_s=new_s):
             return
-        admit(self.room(), self._limits, new_tokens=new_tokens, new_s=new_s)
+        least_s = engine_seconds(new_tokens, queue.rate.best_tokens_per_s)
+        admit(self.room(), self._limits, new_tokens=new_tokens, new_s=new_s, least_s=least_s)
 
     def room(self) -> WaitingRoom:
         """Say what is admitted and not done."""
@@ -134,21 +135,26 @@ class Board:
 
     def _next_run(self) -> Run:
         """Choose a queue, how wide to run, and the items."""
-        queue, is_for_oldest = self._interactive.next_queue()
+        queue, first = self._pressed() or self._interactive.next_queue()
         waiting, num_busy = self._interactive.num_tokens, len(self._runs)
         is_wide = runs_wide(queue.sizes(), self._num_lanes, num_busy)
         budget = self._token_budget
         if not is_wide:
             budget = share_budget(waiting, budget, self._num_lanes, num_busy)
-        items = queue.take(budget, is_for_oldest=is_for_oldest)
+        items = queue.take(budget, first)
         return Run(queue, items, Width.ALL_CORES if is_wide else Width.ONE_LANE, self._clock())
+
+    def _pressed(self) -> tuple[EncoderQueue, list[Ticket]] | None:
+        """Give the requests that have to go first; see `policy.find_pressed`."""
+        begun_s = sum(itertools.starmap(engine_seconds, self._running()))
+        return self._interactive.pressed(self._clock(), begun_s, self._limits.deadline_s)
 
     def _next_background_run(self) -> Run:
         """Choose a queue and its items; never wide, so that a newcomer finds the other cores."""
-        queue, is_for_oldest = self._background.next_queue()
+        queue, first = self._background.next_queue()
         waiting, most = self._background.num_tokens, background_budget(self._token_budget)
         budget = share_budget(waiting, most, self._num_lanes, len(self._runs))
-        items = queue.take(budget, is_for_oldest=is_for_oldest)
+        items = queue.take(budget, first)
         return Run(queue, items, Width.ONE_LANE, self._clock(), is_background=True)
 
     def _next_express_run(self) -> Run:

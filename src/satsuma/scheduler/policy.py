@@ -6,7 +6,7 @@ Knows no clock, thread, tensor or encoder; `scheduler.py` drives it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
 # What an encoder is taken to do before its rate was ever measured.
@@ -15,6 +15,10 @@ UNMEASURED_TOKENS_PER_S = 1024.0
 # One microbatch in so many goes to the request that has waited longest, whatever ranks before it:
 # a flood of short texts leaves long ones a quarter of the engine.
 OLDEST_EVERY = 4
+
+# A request that was let in is pressed from this part of the deadline on before the last moment at
+# which it could begin: then it goes first.
+PRESSED_SHARE = 0.3
 
 # Attention pays for the rectangle of a microbatch's items by its longest one. Twice the budget
 # keeps that under a seventh of the work, even where short items ride with long ones.
@@ -124,6 +128,42 @@ def ranks(num_tokens: Sequence[int], virtual_s: float, rate_tokens_per_s: float)
     before = itertools.accumulate(num_tokens[index] for index in by_length)
     done_at_s = dict(zip(by_length, (virtual_s + tokens / rate for tokens in before), strict=True))
     return [done_at_s[index] for index in range(len(num_tokens))]
+
+
+def find_pressed(
+    requests: Iterable[tuple[float, float]], begun_s: float, deadline_s: float
+) -> int | None:
+    """Find the request that has to go first, so that nobody is late who was let in.
+
+    In order of arrival all of them would be in time, since each was let in behind those before
+    (`admission.admit`). Fair order serves them otherwise, as long as that order could still be gone
+    back to.
+
+    Args:
+        requests: (age, seconds of the engine that it needs) of each that waits, oldest first.
+        begun_s: seconds of the engine for what runs.
+        deadline_s: the age at which a request is given up.
+
+    Returns:
+        The index of the oldest that can still be in time, if it or any behind it is pressed.
+
+    Source: Liu and Layland 1973, Scheduling algorithms for multiprogramming in a hard-real-time
+    environment: what can be done in time at all is, with the earliest deadline first.
+    """
+    first, before_s = None, begun_s
+    for index, (age_s, needed_s) in enumerate(requests):
+        if needed_s > deadline_s - age_s:  # it will be late whoever goes first
+            continue
+        first = index if first is None else first
+        before_s += needed_s
+        if is_pressed(age_s, before_s, deadline_s):
+            return first
+    return None
+
+
+def is_pressed(age_s: float, needed_s: float, deadline_s: float) -> bool:
+    """Tell whether a request could wait no longer, if all that has to be done took so long."""
+    return deadline_s - age_s - needed_s < PRESSED_SHARE * deadline_s
 
 
 def choose_items(num_tokens: Sequence[int], token_budget: int) -> list[int]:

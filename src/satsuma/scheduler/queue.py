@@ -6,6 +6,7 @@ Not thread-safe: the scheduler's lock guards it.
 from __future__ import annotations
 
 import bisect
+import heapq
 import itertools
 import threading
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,9 @@ from satsuma.scheduler.policy import Size, choose_express, choose_items, kept_ap
 from satsuma.types import FloatArray, IntArray, Pooling
 
 WINDOW_ITEMS = 128  # how many waiting items a microbatch is chosen from
+_PREFERRED_BUDGETS = 2  # with so much there are enough items of like length
 _RATE_MEMORY = 0.9  # share of the old measurement that each new microbatch leaves
+_MOST_TIMES = 4.0  # what it was expected to take: more is a machine that slept, or a run that hung
 
 _sequence = itertools.count()
 
@@ -92,6 +95,7 @@ class Rate:
         """Start with no measurement."""
         self._measured_tokens = 0.0
         self._measured_s = 0.0
+        self.best_tokens_per_s = 0.0  # that it ever was
 
     @property
     def tokens_per_s(self) -> float:
@@ -100,8 +104,11 @@ class Rate:
 
     def note_run(self, num_tokens: int, engine_s: float) -> None:
         """Remember how long a microbatch took, in seconds of the whole engine."""
+        if self._measured_s:
+            engine_s = min(engine_s, _MOST_TIMES * num_tokens / self.tokens_per_s)
         self._measured_tokens = self._measured_tokens * _RATE_MEMORY + num_tokens
         self._measured_s = self._measured_s * _RATE_MEMORY + engine_s
+        self.best_tokens_per_s = max(self.best_tokens_per_s, self.tokens_per_s)
 
 
 class EncoderQueue:
@@ -134,9 +141,14 @@ class EncoderQueue:
         return next((item.rank for item in self._express if item.is_waiting), float("inf"))
 
     @property
-    def oldest_s(self) -> float:
-        """When the request that has waited longest was submitted; infinite if none waits."""
-        return min((ticket.submitted_at_s for ticket in self._waiting), default=float("inf"))
+    def tickets(self) -> Iterable[Ticket]:
+        """The requests that wait, in no certain order."""
+        return self._waiting.keys()
+
+    @property
+    def oldest(self) -> Ticket | None:
+        """The request that has waited longest; None if none waits."""
+        return min(self._waiting, key=lambda ticket: ticket.submitted_at_s, default=None)
 
     @property
     def request_tokens(self) -> list[int]:
@@ -196,18 +208,17 @@ class EncoderQueue:
         """Tokens of each of the first items that wait."""
         return [len(item) for item in self._window()[0]]
 
-    def take(self, token_budget: int, *, is_for_oldest: bool = False) -> list[Item]:
+    def take(self, token_budget: int, first: Sequence[Ticket] = ()) -> list[Item]:
         """Take the next microbatch's items; empty if nothing waits any more.
 
         Args:
             token_budget: tokens that it may hold, unless one item alone has more.
-            is_for_oldest: begin with the request that has waited longest, not with the first rank.
+            first: requests that go before all ranks, in this order.
         """
         window, num_scanned = self._window()
         self._items[:num_scanned] = window
-        if is_for_oldest and window:
-            head = self._oldest_item()
-            window = [head, *(item for item in window if item is not head)]
+        if first:
+            window = self._put_first(first, window, _PREFERRED_BUDGETS * token_budget)
         taken = [window[i] for i in _choose(window, token_budget)]
         self.discount(taken)
         return taken
@@ -230,9 +241,19 @@ class EncoderQueue:
         self.discount(items)
         return items
 
-    def _oldest_item(self) -> Item:
-        """Give the next item of the request that has waited longest."""
-        return min(self._waiting[min(self._waiting, key=lambda ticket: ticket.submitted_at_s)])
+    def _put_first(
+        self, tickets: Sequence[Ticket], window: list[Item], enough_tokens: int
+    ) -> list[Item]:
+        """Begin a window with requests; unless they have enough tokens, go on by rank."""
+        preferred: list[Item] = []
+        num_tokens = 0
+        for ticket in tickets:
+            preferred += heapq.nsmallest(WINDOW_ITEMS, self._waiting.get(ticket, ()))
+            num_tokens += ticket.waiting_tokens
+            if num_tokens >= enough_tokens or len(preferred) >= WINDOW_ITEMS:
+                return preferred[:WINDOW_ITEMS]
+        known = set(preferred)
+        return [*preferred, *(item for item in window if item not in known)][:WINDOW_ITEMS]
 
     def _forget(self, item: Item) -> None:
         """Drop an item from what waits of its request."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import itertools
 
 from satsuma.engine.protocol import Encoder
-from satsuma.scheduler.policy import OLDEST_EVERY
-from satsuma.scheduler.queue import EncoderQueue, Item, Rate
+from satsuma.scheduler.admission import engine_seconds
+from satsuma.scheduler.policy import OLDEST_EVERY, find_pressed, is_pressed
+from satsuma.scheduler.queue import EncoderQueue, Item, Rate, Ticket
 
 
 class Waiting:
@@ -51,15 +52,50 @@ class Waiting:
         """Take everything that waits."""
         return [item for queue in self._queues.values() for item in queue.take_all()]
 
-    def next_queue(self) -> tuple[EncoderQueue, bool]:
+    def next_queue(self) -> tuple[EncoderQueue, list[Ticket]]:
         """Choose the queue whose head ranks first, or now and then that of the oldest request.
 
         Returns:
-            The queue, and whether its oldest request goes first.
+            The queue, and the requests that go before all ranks there.
         """
-        queues = self._queues.values()
         if next(self._picks) % OLDEST_EVERY == 0:
-            return min(queues, key=lambda queue: queue.oldest_s), True
-        queue = min(queues, key=lambda queue: queue.first_rank)
+            oldest = [(queue, one) for queue in self.queues for one in [queue.oldest] if one]
+            queue, first = min(oldest, key=lambda one: one[1].submitted_at_s)
+            return queue, [first]
+        queue = min(self._queues.values(), key=lambda queue: queue.first_rank)
         self._virtual_s = max(self._virtual_s, queue.first_rank)
-        return queue, False
+        return queue, []
+
+    def pressed(
+        self, now_s: float, begun_s: float, deadline_s: float
+    ) -> tuple[EncoderQueue, list[Ticket]] | None:
+        """Give the requests that have to go first so that all are in time; None if none has to.
+
+        Args:
+            now_s: by the clock of the tickets.
+            begun_s: seconds of the engine for what runs.
+            deadline_s: for a request.
+        """
+        if not self._may_be_pressed(now_s, begun_s, deadline_s):
+            return None
+        tickets = [(one, queue) for queue in self.queues for one in queue.tickets]
+        tickets.sort(key=lambda pair: pair[0].submitted_at_s)
+        needs = (
+            (
+                now_s - one.submitted_at_s,
+                engine_seconds(one.waiting_tokens, queue.rate_tokens_per_s),
+            )
+            for one, queue in tickets
+        )
+        index = find_pressed(needs, begun_s, deadline_s)
+        if index is None:
+            return None
+        chosen = tickets[index][1]
+        return chosen, [one for one, queue in tickets[index:] if queue is chosen]
+
+    def _may_be_pressed(self, now_s: float, begun_s: float, deadline_s: float) -> bool:
+        """Decide the common case without a look at each request: whether the oldest could wait."""
+        queues = self._queues.values()
+        waiting_s = sum(engine_seconds(one.num_tokens, one.rate_tokens_per_s) for one in queues)
+        oldest_s = min((one.oldest.submitted_at_s for one in queues if one.oldest), default=now_s)
+        return is_pressed(now_s - oldest_s, begun_s + waiting_s, deadline_s)

@@ -102,7 +102,7 @@ def write_atomically(path: Path, text: str) -> None:
 def _recall(memory: Path) -> dict[str, object]:
     try:
         content = json.loads(memory.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) and "sha256" in content else {}
 

@@ -58,6 +58,12 @@ def test_bad_rows_of_csv_are_named(input_file: MakeFile) -> None:
     }
 
 
+def test_a_header_of_no_form_is_refused(input_file: MakeFile) -> None:
+    """The error names the file, since nothing in it can be read."""
+    with pytest.raises(InputError, match=r"a\.csv: the header is malformed: ',' expected"):
+        read(input_file("a.csv", b'"text" x,id\n1,2\n'), "text")
+
+
 def test_tsv_has_no_quotes(input_file: MakeFile) -> None:
     """A quote is a quote, so that a lone one swallows nothing."""
     content = b'text\tx\n"He said\t1\nno"\t2\n'

@@ -38,7 +38,7 @@ def test_a_graph_is_built_once(tmp_path: Path) -> None:
     assert build.num_builds == 1
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "delete", "record", "extra"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "delete", "record", "nesting", "extra"])
 def test_a_damaged_graph_is_rebuilt(tmp_path: Path, damage: str) -> None:
     """Whatever happened to it, the next start has a whole one."""
     build = Builder()
@@ -53,6 +53,8 @@ def test_a_damaged_graph_is_rebuilt(tmp_path: Path, damage: str) -> None:
         weights.unlink()
     elif damage == "record":
         (weights.parent / "packed.json").write_text("{")
+    elif damage == "nesting":
+        (weights.parent / "packed.json").write_text("[" * 100_000)
     else:
         (weights.parent / "more").write_bytes(b"x")
     open_packed(tmp_path, "key", build)

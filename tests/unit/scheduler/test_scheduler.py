@@ -15,7 +15,7 @@ from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError, EngineError, OverloadedError, ShuttingDownError
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.policy import OLDEST_EVERY
-from satsuma.scheduler.queue import Outcome
+from satsuma.scheduler.queue import Outcome, Rate
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.types import FloatArray, IntArray, Pooling
 
@@ -343,6 +343,24 @@ def test_failed_runs_do_not_teach_the_rate(make_scheduler: MakeScheduler) -> Non
     with pytest.raises(OverloadedError):
         scheduler.submit(encoder, [ids(*[1] * 9)], Pooling.MEAN)
     encoder.gate.set()
+
+
+def test_a_machine_that_slept_does_not_refuse_for_good() -> None:
+    """One run that took an hour says little of the next."""
+    rate = Rate()
+    rate.note_run(1_000, 1.0)
+    rate.note_run(500, 3_600.0)
+    assert rate.tokens_per_s > 400
+    assert rate.best_tokens_per_s == 1_000
+
+
+def test_an_engine_that_became_slow_is_known_to_be() -> None:
+    """Many runs say what one may not."""
+    rate = Rate()
+    rate.note_run(1_000, 1.0)
+    for _ in range(30):
+        rate.note_run(1_000, 100.0)
+    assert rate.tokens_per_s == pytest.approx(10.0, rel=0.2)
 
 
 def test_a_reservation_counts_until_it_ends(make_scheduler: MakeScheduler) -> None:

@@ -71,7 +71,7 @@ def test_changed_file_is_noticed(file: Path, tmp_path: Path) -> None:
     assert remembered_sha256(file, tmp_path / "memory") == expected
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "{", "[" * 100_000])
 def test_memory_that_makes_no_sense_is_ignored(file: Path, tmp_path: Path, content: str) -> None:
     """The file is hashed again."""
     memory_dir = tmp_path / "memory"

@@ -1,0 +1,31 @@
+"""Freed memory is the system's again."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import pytest
+from support.chaos.trends import anonymous_bytes
+
+from satsuma.memory import give_back_memory
+
+BLOCK_BYTES, NUM_BLOCKS = 2_000, 30_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what is freed")
+def test_freed_memory_is_given_back() -> None:
+    """Also what lies below a block that is still in use, which is where glibc keeps it."""
+    blocks = [bytes(BLOCK_BYTES) for _ in range(NUM_BLOCKS)]
+    last = blocks.pop()
+    blocks.clear()
+    before = anonymous_bytes(os.getpid())
+    give_back_memory()
+    assert before - anonymous_bytes(os.getpid()) > 0.8 * BLOCK_BYTES * NUM_BLOCKS
+    assert len(last) == BLOCK_BYTES
+
+
+def test_it_may_be_called_again() -> None:
+    """With nothing to give back, and on any system."""
+    give_back_memory()
+    give_back_memory()
