@@ -140,7 +140,14 @@ def _install(version: str, interpreter: str, wheel: Path) -> Path:
     environment = WORK / f"python{version}"
     _run([interpreter, "-m", "venv", "--clear", environment], WORK)
     python = environment / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     _run([*pip, "--upgrade", "pip>=25.1"], WORK)
     _run([*pip, f"{wheel}[all]"], WORK)
     _run([*pip, "--group", f"{ROOT / 'pyproject.toml'}:test"], WORK)

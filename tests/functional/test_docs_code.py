@@ -80,9 +80,7 @@ def test_every_block_runs(
         pytest.skip(f"the other blocks ran: {report}")
 
 
-def run_page(
-    blocks: list[Block], home: Path, folder: Path, missing: Container[str] = ()
-) -> None:
+def run_page(blocks: list[Block], home: Path, folder: Path, missing: Container[str] = ()) -> None:
     """Run a page's blocks to their end, and whatever they have started with them."""
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         process = subprocess.Popen(

@@ -141,7 +141,7 @@ def _write_block(block: Block) -> str:
 
 
 def _write_file(name: str, code: str) -> str:
-    return f'mkdir -p "$(dirname {name})"\ncat > {name} <<\'{_END}\'\n{code}{_END}'
+    return f"mkdir -p \"$(dirname {name})\"\ncat > {name} <<'{_END}'\n{code}{_END}"
 
 
 def _program(block: Block, program: str) -> str:
