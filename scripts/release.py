@@ -119,7 +119,24 @@ def find_pythons() -> Iterator[tuple[str, str | None]]:
     for classifier in project["classifiers"]:
         if classifier.startswith(_SUPPORTS):
             version = classifier.rpartition(" ")[2]
-            yield version, sys.executable if version == here else shutil.which(f"python{version}")
+            yield version, sys.executable if version == here else _find_python(version)
+
+
+def _find_python(version: str) -> str | None:
+    """Find the first on the PATH that runs: pyenv has a stand-in for each that is switched off."""
+    for folder in os.get_exec_path():
+        path = shutil.which(f"python{version}", path=folder)
+        if path is not None and _runs(path):
+            return path
+    return None
+
+
+def _runs(interpreter: str) -> bool:
+    try:
+        _run([interpreter, "-c", "import venv"], ROOT)
+    except ReleaseError:
+        return False
+    return True
 
 
 def try_wheel(version: str, interpreter: str | None, wheel: Path, tree: Path) -> Outcome:
@@ -206,24 +223,30 @@ def trouble_with(version: str) -> str:
 
 def main() -> int:
     """Build, check, try; the exit code is 1 if anything failed."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--this-machine", action="store_true", help="no other system's wheel")
-    host = _find_host()
-    targets = [host] if parser.parse_args().this_machine else [*native_build.TARGETS]
+    asked, host = _read_flags(), _find_host()
     for folder in (DIST, WORK):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     sources = build_sources()
     tree = unpack(sources)
+    targets = [host] if asked.this_machine else [*native_build.TARGETS]
     wheels = {target: build_wheel(tree, target) for target in targets}
     built = [sources, *wheels.values()]
     _run([sys.executable, "-m", "twine", "check", "--strict", *built], ROOT)
     tests = copy_tests(tree)
-    outcomes = [try_wheel(*one, wheels[host], tests) for one in find_pythons()]
+    pythons = [one for one in find_pythons() if one[1] == sys.executable or not asked.this_python]
+    outcomes = [try_wheel(*one, wheels[host], tests) for one in pythons]
     write_sums(built)
     print(report(built, outcomes))
     print(trouble_with(tree.name.rpartition("-")[2]))
     return int(any(one.has_failed for one in outcomes))
+
+
+def _read_flags() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--this-machine", action="store_true", help="no other system's wheel")
+    parser.add_argument("--this-python", action="store_true", help="try it on no other one")
+    return parser.parse_args()
 
 
 def _find_host() -> str:

@@ -20,6 +20,22 @@ def test_every_python_that_is_supported_is_looked_for() -> None:
     assert found[HERE] == sys.executable
 
 
+def test_a_python_that_does_not_run_is_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pyenv's stand-in for one that is switched off; the next one on the PATH is taken."""
+    other = "3.12" if HERE == "3.11" else "3.11"
+    for name, code in (("first", 127), ("second", 0)):
+        python = tmp_path / name / f"python{other}"
+        python.parent.mkdir()
+        python.write_text(f"#!/bin/sh\nexit {code}\n")
+        python.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "first"))
+    assert dict(find_pythons())[other] is None
+    monkeypatch.setenv("PATH", f"{tmp_path / 'first'}:{tmp_path / 'second'}")
+    assert dict(find_pythons())[other] == str(tmp_path / "second" / f"python{other}")
+
+
 def test_a_python_that_is_not_here_is_named(tmp_path: Path) -> None:
     """And is no reason to release nothing."""
     outcome = try_wheel("3.99", None, tmp_path / "none.whl", tmp_path)
