@@ -70,7 +70,7 @@ screenshots: client-environments ## Take the pictures of docs/images/ anew, with
 	@$(BIN)/python -m pytest tests/browser/test_screenshots.py --screenshots $(ARGS)
 
 ray-test: client-environments ray-environment ## Test a cluster of several nodes of Ray, and what its loss does
-	@SATSUMA_RAY_NODES=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/functional/test_ray_serve.py tests/functional/test_ray_embed.py 'tests/functional/test_docs_code.py::test_every_block_runs[cluster.md]' $(ARGS)
+	@SATSUMA_RAY_NODES=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/functional/test_ray_serve.py tests/functional/test_ray_embed.py 'tests/functional/test_docs_code.py::test_every_block_runs[docs/tutorials/cluster.md]' $(ARGS)
 
 clients-ray: client-environments ray-environment ## Run other people's clients against a Ray cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/clients --on-ray $(ARGS)

@@ -1,4 +1,4 @@
-"""README.md and the tutorials: every block of code is run, in its order, against a real server."""
+"""README.md and docs/: every block of code is run, in its order, against a real server."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ PAGES = list_pages(ROOT)
 BIN = Path(sys.executable).parent
 TAKES_S = 400.0  # on a machine that is busy with something else
 SERVER_PORT, WORKER_PORT = "7768", "8787"  # as the pages have them
+UUID = "79b37c3d-7a5b-4b2a-a7b0-5d9c6c1b8a2"  # but for its last digit
 SPARED = {"CLOUDFLARE_CF_FETCH_ENABLED": "false", "NO_COLOR": "1", "CI": "1"}
 
 
@@ -64,7 +65,7 @@ def find_missing() -> Callable[[str], str]:
     return find
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_runs(
     page: Path, home: Path, tmp_path: Path, find_missing: Callable[[str], str]
 ) -> None:
@@ -86,7 +87,7 @@ def run_page(blocks: list[Block], home: Path, folder: Path, missing: Container[s
         process = subprocess.Popen(
             ["bash", "-c", write_page(blocks, missing)],  # noqa: S607
             cwd=_scratch(folder),
-            env=_environment(home),
+            env=_environment(home, folder),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
@@ -118,13 +119,14 @@ def _scratch(folder: Path) -> Path:
     return scratch
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(home: Path, folder: Path) -> dict[str, str]:
     path = os.pathsep.join([str(home / "bin"), str(BIN), os.environ["PATH"]])
     told = {
         "BIN_clients": str(ROOT / ".venv" / "clients" / "current" / "bin"),
         "BIN_ray": str(RAY_PYTHON.parent),
         "BIN_workers": str(BIN),
         "NODE_MODULES": str(MODULES),
+        "SATSUMA_DATA_DIR": str(folder / "data"),  # a page's tokens close no other page's server
     }
     return environment(home, PATH=path, **TRIPWIRE, **NO_TELEMETRY, **SPARED, **told)
 
@@ -137,6 +139,7 @@ def _environment(home: Path) -> dict[str, str]:
         ("<!-- code: not run: -->\n```sh\nrm -rf /\n```\n", "a reason where it is not run"),
         ("<!-- code: maybe -->\n```sh\ntrue\n```\n", "nobody knows maybe"),
         ("1. so\n\n   ```sh\n   true\n   ```\n", "indented"),
+        ("text\n\n    rm -rf /\n", "code needs a fence:     rm -rf /"),
         ("<!-- code: server -->\n\n```sh\ntrue\n```\n", "right before no block"),
     ],
 )
@@ -155,6 +158,8 @@ def test_a_block_that_nobody_runs_is_an_error(page: str, message: str) -> None:
         ("0.51", "0.61", False),
         ('{"data":[[-0.0345,0.031,...]],"n":4}', '{"data":[[-0.03447,0.03102,1.5]],"n":4}', True),
         ('{"data":[[-0.0345,...]],"n":4}', '{"data":[[-0.03447,0.03102]],"n":5}', False),
+        (f"no ({UUID}0)", f"no ({UUID}7)", True),
+        (f"no ({UUID}0)", "no (7)", False),
     ],
 )
 def test_what_a_page_shows_is_what_is_printed(shown: str, printed: str, is_same: bool) -> None:

@@ -7,16 +7,17 @@ A comment before a block says how it is run, where its language alone does not:
     <!-- code: output -->            what the block before prints; ... stands for anything
     <!-- code: not run: REASON -->   leave it out
 
-and in further lines of the comment, `first: COMMAND` and `instead: COMMAND` for what the page takes
-for granted, `small model` where the page's own is on no package index, `in: ENVIRONMENT` for other
-people's packages.
+and in further lines of the comment, `with a server`, `first: COMMAND` and `instead: COMMAND` for
+what the page takes for granted, `then: COMMAND` for a look at what it did, `of: COMMAND` for an
+output that no block before it prints, `small model` where the page's own is on no package index,
+`in: ENVIRONMENT` for other people's packages.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +28,18 @@ _FENCE: Final = re.compile(
     r"(?:^<!-- code:(?P<marker>(?:(?!-->).)*)-->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
+_INDENTED: Final = re.compile(r"(?:\A|\n\n)( {4,}\S.*)")  # Markdown's older way to write code
 _PROGRAMS: Final = {"python": ("python", "py"), "js": ("node", "mjs")}
 _RUN: Final = frozenset({"sh", *_PROGRAMS})
 _KINDS: Final = frozenset({"server", "file", "output", "not run"})
-_OPTIONS: Final = frozenset({"first", "instead", "small model", "in"})
+_OPTIONS: Final = frozenset(
+    {"with a server", "first", "instead", "then", "of", "small model", "in"}
+)
+_SERVE: Final = f"satsuma serve --model {SMALL_MODEL}"
 _END: Final = "END_OF_THE_BLOCK"
 _NUMBER: Final = r"-?\d+\.\d+(?:e-?\d+)?"
+_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ELSEWHERE: Final = frozenset({"cli.md", "embed.md"})  # written by docs.py; test_embed_docs.py's
 _TOLERANCE: Final = 2e-3  # another processor's vectors differ in the seventh digit
 
 
@@ -63,6 +70,11 @@ class Block:
         """Whose packages it needs; empty for those of the tests."""
         return self.given.get("in", "")
 
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a part of the script."""
+        return self.kind not in {"output", "not run"} or "of" in self.given
+
 
 def read_blocks(page: str) -> list[Block]:
     """Find a page's blocks.
@@ -73,6 +85,8 @@ def read_blocks(page: str) -> list[Block]:
     blocks = [_read_block(page, match) for match in _FENCE.finditer(page)]
     if 2 * len(blocks) != len(re.findall(r"^\s*```", page, re.MULTILINE)):
         raise PageError("a fence is indented, or has no end")
+    if indented := _INDENTED.search(_FENCE.sub("", page)):
+        raise PageError(f"code needs a fence: {indented[1]}")
     if sum(bool(block.given) for block in blocks) != page.count("<!-- code:"):
         raise PageError("a marker stands right before no block")
     return blocks
@@ -88,7 +102,10 @@ def _read_block(page: str, match: re.Match[str]) -> Block:
         raise PageError(f"line {line}: one marker is needed, and a reason where it is not run")
     if not kinds and match["language"] not in _RUN:
         raise PageError(f"line {line}: who runs it? mark it as the others are")
-    return Block(line, match["language"], match["code"], min(kinds, default="run"), given)
+    code = match["code"]
+    if "small model" in given:
+        code = code.replace(PAGES_MODEL, SMALL_MODEL)
+    return Block(line, match["language"], code, min(kinds, default="run"), given)
 
 
 def _read_marker(marker: str) -> Iterator[tuple[str, str]]:
@@ -109,7 +126,7 @@ def write_script(
     """
     parts = ["set -eo pipefail"]
     for block in blocks:
-        if block.kind in {"output", "not run"} or block.environment in missing:
+        if not block.is_run or block.environment in missing:
             continue
         parts += [f"printf '\\n@@ %s\\n' {block.line}", f"echo '@@ {block.line}' >&2"]
         parts.append(_write_block(_with_ports(block, ports)))
@@ -117,27 +134,36 @@ def write_script(
 
 
 def _with_ports(block: Block, ports: Mapping[str, int]) -> Block:
-    code = block.given.get("instead", block.code).rstrip("\n") + "\n"
-    if "small model" in block.given:
-        code = code.replace(PAGES_MODEL, SMALL_MODEL)
-    for port, free in ports.items():
-        code = re.sub(rf"\b{port}\b", str(free), code)
-    return Block(block.line, block.language, code, block.kind, block.given)
+    def put(code: str) -> str:
+        for port, free in ports.items():
+            code = re.sub(rf"\b{port}\b", str(free), code)
+        return code
+
+    given = {name: put(words) for name, words in block.given.items()}
+    code = given.get("instead", given.get("of", put(block.code))).rstrip("\n") + "\n"
+    return replace(block, code=code, given=given)
 
 
 def _write_block(block: Block) -> str:
-    lines = [block.given["first"]] if "first" in block.given else []
+    given = block.given
+    before = [_start_server(block.line, _SERVE)] if "with a server" in given else []
+    before += [given["first"]] if "first" in given else []
+    after = [given["then"]] if "then" in given else []
+    return "\n".join([*before, *_write_code(block), *after])
+
+
+def _write_code(block: Block) -> Iterator[str]:
     if block.kind == "file":
-        lines.append(_write_file(block.given["file"], block.code))
+        yield _write_file(block.given["file"], block.code)
     elif block.kind == "server":
-        lines.append(_start_server(block))
+        yield _start_server(block.line, _with_path(block))
     elif block.language in _PROGRAMS:
         program, ending = _PROGRAMS[block.language]
         name = f"block{block.line}.{ending}"
-        lines += [_write_file(name, block.code), f"{_program(block, program)} {name}"]
+        yield _write_file(name, block.code)
+        yield f"{_program(block, program)} {name}"
     else:
-        lines.append(_with_path(block))
-    return "\n".join(lines)
+        yield _with_path(block)
 
 
 def _write_file(name: str, code: str) -> str:
@@ -156,10 +182,10 @@ def _with_path(block: Block) -> str:
     return f'{kept}\n{block.code}PATH="$kept"'
 
 
-def _start_server(block: Block) -> str:
-    log = f"server{block.line}.log"
+def _start_server(line: int, command: str) -> str:
+    log = f"server{line}.log"
     return f"""{{
-{_with_path(block)}
+{command}
 }} > {log} 2>&1 &
 until grep -q Ready {log}; do
   kill -0 $! || {{ cat {log} >&2; exit 1; }}
@@ -181,17 +207,17 @@ def check_outputs(blocks: Iterable[Block], outputs: Mapping[int, str]) -> None:
     """
     last = 0
     for block in blocks:
+        if block.kind != "output" or "of" in block.given:
+            last = block.line
         if block.kind == "output" and last in outputs:
             assert is_shown(block.code, outputs[last]), (
                 f"line {block.line} shows\n{block.code}\nand printed was\n{outputs[last]}"
             )
-        elif block.kind != "output":
-            last = block.line
 
 
 def is_shown(shown: str, printed: str) -> bool:
-    """Tell whether the page shows what was printed: `...` for anything, numbers nearly."""
-    tokens = re.split(rf"(\.\.\.|{_NUMBER})", shown.strip())
+    """Tell whether the page shows what was printed: numbers nearly, `...` and any uuid."""
+    tokens = re.split(rf"(\.\.\.|{_UUID}|{_NUMBER})", shown.strip())
     pattern = "".join(map(_to_pattern, tokens))
     match = re.fullmatch(pattern, printed.strip(), re.DOTALL)
     numbers = [float(token) for token in tokens if re.fullmatch(_NUMBER, token)]
@@ -204,10 +230,12 @@ def is_shown(shown: str, printed: str) -> bool:
 def _to_pattern(token: str) -> str:
     if token == "...":
         return ".*?"
+    if re.fullmatch(_UUID, token):
+        return _UUID
     return f"({_NUMBER})" if re.fullmatch(_NUMBER, token) else re.escape(token)
 
 
 def list_pages(root: Path) -> list[Path]:
     """List the pages of which every block is run."""
-    docs = root / "docs"
-    return [root / "README.md", docs / "index.md", *sorted((docs / "tutorials").glob("*.md"))]
+    found = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    return [page for page in found if page.name not in _ELSEWHERE]
