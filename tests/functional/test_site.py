@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +14,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+FAULTS = {  # what is added to a page -> what of it is named
+    "\n[gone](no-such-page.md)\n": "no-such-page.md",
+    "\n[gone](settings.md#no-such-part)\n": "no-such-part",
+    "\n[gone](../deploy/no-such-file)\n": "no-such-file",
+    "\n![a picture](https://example.com/a.png)\n": "asks another host",
+}
 FETCHING = {"script": "src", "link": "href", "img": "src", "iframe": "src"}
 
 
@@ -90,45 +95,39 @@ def test_lists_are_lists(site: Path) -> None:
     assert "<li><em>A family is one file</em>" in page
 
 
-@pytest.fixture
-def other_docs(tmp_path: Path) -> Callable[[str, str], list[str | Path]]:
-    """`other_docs(page, text)`: the flags that build the docs with a text added to a page."""
-
-    def change(page: str, text: str) -> list[str | Path]:
-        docs = shutil.copytree(DOCS, tmp_path / "docs")
-        with (docs / page).open("a") as file:
-            file.write(text)
-        config = tmp_path / "mkdocs.yml"
-        hooks = ROOT / "scripts" / "site_hooks.py"
-        config.write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\nhooks: ['{hooks}']\nwatch: []\n")
-        return ["--config-file", config]
-
-    return change
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A build of the docs with every fault at once; none of them hides another."""
+    folder = tmp_path_factory.mktemp("broken")
+    docs = shutil.copytree(DOCS, folder / "docs")
+    with (docs / "queue.md").open("a") as file:
+        file.writelines(FAULTS)
+    (docs / "forgotten.md").write_text("# Forgotten\n")
+    config = folder / "mkdocs.yml"
+    hooks = ROOT / "scripts" / "site_hooks.py"
+    config.write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\nhooks: ['{hooks}']\nwatch: []\n")
+    return build(folder / "site", "--config-file", config)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("\n[gone](no-such-page.md)\n", "no-such-page.md"),
-        ("\n[gone](settings.md#no-such-part)\n", "no-such-part"),
-        ("\n[gone](../deploy/no-such-file)\n", "no-such-file"),
-        ("\n![a picture](https://example.com/a.png)\n", "asks another host"),
-    ],
-)
-def test_a_broken_page_fails_the_build(
-    other_docs: Callable[[str, str], list[str | Path]], tmp_path: Path, text: str, message: str
-) -> None:
-    """And is named."""
-    done = build(tmp_path / "site", *other_docs("queue.md", text))
-    assert done.returncode != 0
-    assert message in done.stderr
-    assert "queue.md" in done.stderr
+def warnings_of(built: subprocess.CompletedProcess[str]) -> list[str]:
+    """Give the lines that warn, each of which fails a strict build."""
+    return [line for line in built.stderr.splitlines() if line.startswith("WARNING")]
 
 
-def test_a_page_that_nobody_finds_fails_the_build(
-    other_docs: Callable[[str, str], list[str | Path]], tmp_path: Path
-) -> None:
+def test_a_broken_page_fails_the_build(broken: subprocess.CompletedProcess[str]) -> None:
+    """And nothing else does."""
+    assert broken.returncode != 0
+    assert len(warnings_of(broken)) == len(FAULTS) + 1
+
+
+@pytest.mark.parametrize("fault", FAULTS.values())
+def test_a_fault_is_named(broken: subprocess.CompletedProcess[str], fault: str) -> None:
+    """With its page."""
+    (warning,) = [line for line in warnings_of(broken) if fault in line]
+    assert "queue.md" in warning
+
+
+def test_a_page_that_nobody_finds_is_named(broken: subprocess.CompletedProcess[str]) -> None:
     """Every page of docs/ is in the navigation."""
-    done = build(tmp_path / "site", *other_docs("forgotten.md", "# Forgotten\n"))
-    assert done.returncode != 0
-    assert "forgotten.md" in done.stderr
+    assert 'not included in the "nav"' in broken.stderr
+    assert "\n  - forgotten.md\n" in broken.stderr
