@@ -32,8 +32,15 @@ DIST: Final = ROOT / "dist"
 WORK: Final = ROOT / "build" / "release"
 SUMS: Final = "SHA256SUMS"
 
-# What needs no process and nobody else's client, and one server that answers a request.
-TESTS: Final = ("tests/unit", "tests/api", "tests/functional/test_serve.py::test_python_requests")
+# What needs nobody else's client: every module, the vectors of the wheel's own compiled engine
+# against other libraries', and real servers.
+TESTS: Final = (
+    "tests/unit",
+    "tests/api",
+    "tests/golden",
+    "tests/functional/test_serve.py",
+    "tests/functional/test_traces.py",
+)
 _SUPPORTS: Final = "Programming Language :: Python :: 3."
 _WHERE: Final = "import satsuma; print(satsuma.__file__)"
 
