@@ -10,7 +10,7 @@ NATIVE := scripts/native_build.py $(wildcard src/satsuma/engine/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: no-library help serve test unit clients screenshots client-environments clients-ray ray-test ray-environment million native-all native-test kill-queue chaos soak fuzz audit check format bench bench-peers bench-targets golden docs clean
+.PHONY: no-library help serve site site-serve release test unit clients screenshots client-environments clients-ray ray-test ray-environment million native-all native-test kill-queue chaos soak fuzz audit check format bench bench-peers bench-targets golden docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,7 +70,7 @@ screenshots: client-environments ## Take the pictures of docs/images/ anew, with
 	@$(BIN)/python -m pytest tests/browser/test_screenshots.py --screenshots $(ARGS)
 
 ray-test: client-environments ray-environment ## Test a cluster of several nodes of Ray, and what its loss does
-	@SATSUMA_RAY_NODES=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/functional/test_ray_serve.py tests/functional/test_ray_embed.py $(ARGS)
+	@SATSUMA_RAY_NODES=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/functional/test_ray_serve.py tests/functional/test_ray_embed.py 'tests/functional/test_docs_code.py::test_every_block_runs[docs/tutorials/cluster.md]' $(ARGS)
 
 clients-ray: client-environments ray-environment ## Run other people's clients against a Ray cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/clients --on-ray $(ARGS)
@@ -96,12 +96,13 @@ fuzz: $(VENV)/.dev $(VENV)/.native ## Make up bad input for ten minutes (ARGS="-
 audit: $(VENV)/.python ## List what satsuma installs in dist/, and ask for its known vulnerabilities
 	@$(BIN)/python scripts/audit.py
 
-check: $(VENV)/.dev ## Format, lint, types, layers, docs that match the code
+check: $(VENV)/.dev ## Format, lint, types, layers, docs that match the code, and their site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/docs.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.dev ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -121,6 +122,17 @@ million: $(VENV)/.dev $(VENV)/.native ## Embed a million rows, kill that thrice 
 
 docs: $(VENV)/.dev ## Write the generated pages of docs/
 	$(BIN)/python scripts/docs.py
+
+# MkDocs 1 is as finished as it will be, and says so at each start.
+site: $(VENV)/.dev ## Build the documentation into build/site/, which needs no server
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+site-serve: $(VENV)/.dev ## Show the documentation on http://127.0.0.1:8000, as it is edited (more flags: ARGS="--dev-addr 127.0.0.1:8001")
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve $(ARGS)
+
+release: $(VENV)/.dev $(VENV)/.weights ## Build, check and try what a release consists of, into dist/ (more flags: ARGS="--this-machine")
+	@$(BIN)/python -m pip install --quiet --group release
+	@$(BIN)/python scripts/release.py $(ARGS)
 
 golden: $(VENV)/.python ## Record reference vectors anew with transformers (its own .venv-golden)
 	$(PYTHON) -m venv .venv-golden

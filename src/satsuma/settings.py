@@ -86,6 +86,9 @@ class Settings:
     drain_s: float = _setting(30.0, "Seconds that running requests get to finish on SIGTERM.")
     access_log: bool = _setting(False, "Log each request: path, status and time, never a text.")
     log_format: LogFormat = _setting(LogFormat.TEXT, "Lines of the log: text or json.")
+    traces: bool = _setting(
+        False, "Trace requests by OpenTelemetry, as the OTEL_* variables say; needs satsuma[otel]."
+    )
     model: tuple[str, ...] = _setting((), "Model to load at start; may be given several times.")
 
     # Scheduler

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
@@ -13,6 +13,8 @@ from starlette.types import Message
 
 from satsuma.api.app import create_app
 from satsuma.settings import Settings
+
+BEGINNINGS = (b"", b"GET /hea", b"GET /health HTTP/1.1\r\nX: y\r\n")
 
 
 async def _chunks(num_bytes: int) -> AsyncIterator[bytes]:
@@ -148,19 +150,16 @@ async def test_a_body_that_does_not_come_is_given_up() -> None:
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (408, 3007)
 
 
-@pytest.mark.parametrize("beginning", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nX: y\r\n"])
-def test_a_head_that_does_not_end_is_cut_off(beginning: bytes) -> None:
+def test_heads_that_do_not_end_are_cut_off() -> None:
     """Such connections would use up descriptors; one that works is left alone meanwhile."""
-    with (
-        server_process(head_s=1.5) as server,
-        server.connection() as stalled,
-        server.connection() as working,
-    ):
-        stalled.send(beginning)
+    with server_process(head_s=1.5) as server, ExitStack() as stack:
+        working, *stalled = (stack.enter_context(server.connection()) for _ in range(4))
+        for one, beginning in zip(stalled, BEGINNINGS, strict=True):
+            one.send(beginning)
         for _ in range(4):
             working.send(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
             assert working.read().status == 200
             time.sleep(0.4)
-        assert stalled.is_closed()
+        assert [one.is_closed() for one in stalled] == [True] * len(BEGINNINGS)
         working.send(b"GET /health HTTP/1.1\r\n")
         assert working.is_closed()

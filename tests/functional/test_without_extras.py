@@ -9,19 +9,23 @@ from pathlib import Path
 import pytest
 from support.program import environment
 
+ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
+EXTRAS = ("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy", "pyarrow")
 BLOCK = """
 import sys
-for name in ("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy", "pyarrow"):
+for name in {names}:
     sys.modules[name] = None  # as if it were not installed
 from satsuma.cli.main import main
 main()
 """
 
 
-def satsuma_without_extras(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command as if no extra were installed."""
+def satsuma_without_extras(
+    *arguments: str, home: Path, names: tuple[str, ...] = EXTRAS
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as if these packages were not installed."""
     return subprocess.run(
-        [sys.executable, "-c", BLOCK, *arguments],
+        [sys.executable, "-c", BLOCK.format(names=names), *arguments],
         env=environment(home),
         capture_output=True,
         text=True,
@@ -46,9 +50,17 @@ def test_what_to_install_is_said(tmp_path: Path, arguments: tuple[str, ...], ext
     assert "Traceback" not in result.stderr
 
 
+def test_traces_are_an_extra_of_their_own(tmp_path: Path) -> None:
+    """A server does without, and says what is missing where traces are asked for."""
+    arguments = ("serve", "--port", "0", "--traces", "--model", ALL_MINILM)
+    result = satsuma_without_extras(*arguments, home=tmp_path, names=("opentelemetry",))
+    assert result.returncode == 1
+    assert "pip install 'satsuma[otel]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_the_rest_works(tmp_path: Path) -> None:
     """Running a model and listing models."""
-    model = "@hf/sentence-transformers/all-minilm-l6-v2"
-    run = satsuma_without_extras("run", model, "hello world", home=tmp_path)
+    run = satsuma_without_extras("run", ALL_MINILM, "hello world", home=tmp_path)
     assert run.stdout.startswith('{"shape":[1,384]')
-    assert model in satsuma_without_extras("models", "list", home=tmp_path).stdout
+    assert ALL_MINILM in satsuma_without_extras("models", "list", home=tmp_path).stdout

@@ -53,7 +53,7 @@ _GATE_S = 60.0
 class Fault:
     """What goes wrong with a file: any of these, for so many GETs (or HEADs, for a status).
 
-    A `gate` holds back what comes until it is opened.
+    A `gate` holds back what comes after `gate_after_bytes` until it is opened.
     `times` None is always; after the last time, `then` is what goes wrong.
     """
 
@@ -63,6 +63,7 @@ class Fault:
     error_code: str | None = None
     delay_s: float = 0.0
     gate: threading.Event | None = None
+    gate_after_bytes: int = 0
     ignores_range: bool = False
     times: int | None = None
     then: Fault | None = None
@@ -356,15 +357,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _chunks(file: _File, start: int, fault: Fault) -> Any:
     """Read a file from an offset on, as its fault has it."""
-    left = file.size_bytes - start
+    sent_bytes, left = 0, file.size_bytes - start
     left = left if fault.cut_after_bytes is None else min(left, fault.cut_after_bytes)
     with file.open() as opened:
         opened.seek(start)
         while left > 0 and (chunk := opened.read(min(left, _CHUNK_BYTES))):
             time.sleep(fault.delay_s)
-            if fault.gate is not None:
+            if fault.gate is not None and sent_bytes >= fault.gate_after_bytes:
                 fault.gate.wait(_GATE_S)
-            left -= len(chunk)
+            sent_bytes, left = sent_bytes + len(chunk), left - len(chunk)
             yield bytes([chunk[0] ^ 1]) + chunk[1:] if fault.is_corrupt else chunk
 
 

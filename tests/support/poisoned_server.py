@@ -1,4 +1,7 @@
-"""`satsuma`, whose engine fails on one word and is killed by another; else as it is."""
+"""`satsuma`, whose engine fails on one word and is killed by another; else as it is.
+
+What failed is tried again soon: no memory has to be found first.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from satsuma.cli.main import main
 from satsuma.engine.load import LoadedModel, load_model
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
+from satsuma.jobs import states
 from satsuma.types import FloatArray
 
 POISON, DEADLY = "arsenic", "guillotine"
@@ -57,4 +61,5 @@ def _load(*arguments: Any) -> LoadedModel:
 
 if __name__ == "__main__":
     setattr(assembly, "load_model", _load)  # noqa: B010 - on purpose, so not in its types
+    setattr(states, "_PAUSES_S", (0.1, 0.3))  # noqa: B010
     main()

@@ -67,7 +67,7 @@ def create_app(
         settings: body limit and access rule.
         tokens: None stands for a store in which no token was ever made.
         queue: takes asynchronous requests; None refuses them.
-        counts: where requests are counted; None begins at zero and keeps no usage.
+        counts: where requests are counted and traced; None begins at zero and keeps nothing.
     """
     drain, counts = Drain(), counts or Counts()
     app = _Application(
@@ -77,6 +77,7 @@ def create_app(
             *_cors(settings),
             Middleware(MiniflareProxy),
             Middleware(Metering, metrics=counts.metrics, is_logged=settings.access_log),
+            *([counts.traces.middleware] if counts.traces else []),
             Middleware(DrainGate, drain=drain),
             Middleware(ErrorEnvelopes),
             Middleware(Authentication, settings=settings, tokens=tokens),

@@ -74,7 +74,7 @@ class Inference:
         except ModelError:
             notes.model = ""  # it is not here: anybody can make up such names
             raise
-        notes.result = result
+        notes.note_result(result)
         return result
 
     async def check_installed(self, model: ModelManifest) -> None:

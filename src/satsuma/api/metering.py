@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from satsuma.api.metrics import Metrics
@@ -26,16 +27,33 @@ class RequestNotes:
     Attributes:
         model: canonical id of one that is here.
         result: what was embedded; None until then.
+        embedded_at_ns: when that was there, since 1970.
     """
 
     model: str = ""
     result: EmbedResult | None = None
+    embedded_at_ns: int = 0
+
+    def note_result(self, result: EmbedResult) -> None:
+        """Keep what was embedded, and when."""
+        self.result, self.embedded_at_ns = result, time.time_ns()
 
 
 def notes_of(scope: Scope) -> RequestNotes:
     """Give the notes that `Metering` put into the scope."""
     notes: RequestNotes = scope[_NOTES_KEY]
     return notes
+
+
+class Traces(Protocol):
+    """Where requests are traced: `tracing.py`, imported only where that is asked for."""
+
+    @property
+    def middleware(self) -> Middleware:
+        """Stands behind `Metering`, whose notes it reads."""
+
+    def close(self) -> None:
+        """Send what is left; may block for a few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +63,12 @@ class Counts:
     Attributes:
         metrics: for operators, since the start.
         ledger: what each account used, for good; None keeps nothing.
+        traces: of each request; None makes none.
     """
 
     metrics: Metrics = field(default_factory=Metrics)
     ledger: Ledger | None = None
+    traces: Traces | None = None
 
 
 class Metering:

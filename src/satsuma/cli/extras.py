@@ -8,7 +8,12 @@ from types import ModuleType
 from satsuma.errors import ConfigurationError
 
 _SERVER = ("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy")
-_EXTRAS = {**dict.fromkeys(_SERVER, "server"), "pyarrow": "files", "ray": "ray"}
+_EXTRAS = {
+    **dict.fromkeys(_SERVER, "server"),
+    "opentelemetry": "otel",
+    "pyarrow": "files",
+    "ray": "ray",
+}
 
 
 def import_extra(module: str) -> ModuleType:

@@ -12,13 +12,14 @@ import click
 
 from satsuma.api.app import create_app
 from satsuma.api.listening import url_of
-from satsuma.api.metering import Counts
+from satsuma.api.metering import Counts, Traces
 from satsuma.api.metrics import Metrics, State
 from satsuma.api.server import serve as serve_app
 from satsuma.assembly import assemble
 from satsuma.auth.exposure import open_access
 from satsuma.auth.tokens import TokenStore
 from satsuma.background import run_in_background
+from satsuma.cli.extras import import_extra
 from satsuma.errors import SatsumaError
 from satsuma.jobs.assembly import Jobs, open_jobs
 from satsuma.service import EmbeddingService
@@ -44,12 +45,14 @@ class Session:
     metrics: Metrics = field(init=False)
     ledger: Ledger = field(init=False)
     jobs: Jobs = field(init=False)
+    traces: Traces | None = field(init=False)
     failure: Exception | None = None
     has_ended: bool = False
     loading: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         """Put the parts together; nothing is loaded yet."""
+        self.traces = _open_traces(self.settings)  # may refuse, before threads have begun
         self.metrics = Metrics(self._state)
         self.ledger = Ledger(self.settings.data_dir / USAGE_FILE)
         self.service = assemble(
@@ -69,7 +72,7 @@ class Session:
 
     async def serve(self) -> int:
         """Serve until a signal, close within a limit, and return the exit code."""
-        counts = Counts(self.metrics, self.ledger)
+        counts = Counts(self.metrics, self.ledger, self.traces)
         app = create_app(self.service, self.settings, self.tokens, self.jobs.queue, counts)
         writing = asyncio.create_task(self._write_usage())
         try:
@@ -83,6 +86,8 @@ class Session:
             await run_in_background(self._write_usage_once)
             self.has_ended = await self.service.close(_CLOSE_S)
             self.jobs.close()
+            if self.traces is not None:
+                await run_in_background(self.traces.close)
 
     async def _write_usage(self) -> None:
         """Keep the ledger a few seconds behind."""
@@ -122,6 +127,13 @@ class Session:
         if self.jobs.worker is not None:
             await run_in_background(self.jobs.open)
             self.jobs.worker.start()
+
+
+def _open_traces(settings: Settings) -> Traces | None:
+    if not settings.traces:
+        return None
+    traces: Traces = import_extra("satsuma.api.tracing").open_traces()
+    return traces
 
 
 def _describe_access(settings: Settings, tokens: TokenStore) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import select
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -194,15 +195,13 @@ def test_an_interrupt_ends_the_process_and_its_children(tmp_path: Path) -> None:
     )
     with suppress(KeyboardInterrupt), python(program, tmp_path / "log") as worker:
         child = worker.ask({}, limit_s=10)["pid"]
-        assert is_running(child)
+        ending = os.pidfd_open(child)
+        assert not has_ended(ending, within_s=0)
         raise KeyboardInterrupt
-    assert not is_running(child)
+    assert has_ended(ending, within_s=30)
+    os.close(ending)
 
 
-def is_running(process_id: int) -> bool:
-    """Tell a process from one that is gone, or of which only its entry is left."""
-    stat = Path(f"/proc/{process_id}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def has_ended(process: int, *, within_s: float) -> bool:
+    """Wait for the end of a process, by its descriptor."""
+    return bool(select.select([process], [], [], within_s)[0])

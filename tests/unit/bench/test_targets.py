@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,11 +90,12 @@ def test_bulk_is_measured_in_turns(models_dir: Path) -> None:
 
 def test_figures_of_a_server(setting: Setting, models_dir: Path) -> None:
     """Each is a number that a real server gave."""
+    longer = replace(setting, seconds=0.4)  # a busy machine may answer nobody in a short sample
     with Ai(models_dir=models_dir, threads=1, skip_self_test=True) as ai:
-        many = many_clients_row(setting, ai)
-    rows = [bulk_row(setting, lambda: 1.0), overhead_row(setting), many, beside_bulk_row(setting)]
+        many = many_clients_row(longer, ai)
+    rows = [bulk_row(longer, lambda: 1.0), overhead_row(setting), many, beside_bulk_row(setting)]
     memory = memory_row(setting, 0, lengths=(8, 100))
-    assert all(math.isfinite(row.figure) and row.figure > 0 for row in rows)
+    assert [row for row in rows if not (math.isfinite(row.figure) and row.figure > 0)] == []
     assert memory is None or memory.figure > 10
 
 

@@ -155,6 +155,15 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
     assert str(tmp_path) not in str(caught.value)
 
 
+@pytest.fixture(scope="module")
+def library(all_minilm_files: ModelFiles, all_minilm: LoadedModel) -> tokenizers.Tokenizer:
+    """The library's own way, of as many tokens at most."""
+    one = tokenizers.Tokenizer.from_file(str(all_minilm_files.folder / "tokenizer.json"))
+    one.no_padding()
+    one.enable_truncation(all_minilm.tokenizer.max_tokens)
+    return one
+
+
 PIECES = st.one_of(
     st.text(st.characters(max_codepoint=127), max_size=12),
     st.text(st.characters(codec="utf-8"), max_size=4),
@@ -167,13 +176,10 @@ PIECES = st.one_of(
 )
 @given(st.lists(PIECES, max_size=30), st.sampled_from([" ", "\n", "-", ""]))
 def test_known_words_give_what_the_library_gives(
-    tokenizer: Tokenizer, all_minilm_files: ModelFiles, pieces: list[str], between: str
+    tokenizer: Tokenizer, library: tokenizers.Tokenizer, pieces: list[str], between: str
 ) -> None:
     """The short way and the library's own agree, on whatever text."""
     text = between.join(pieces)
-    library = tokenizers.Tokenizer.from_file(str(all_minilm_files.folder / "tokenizer.json"))
-    library.no_padding()
-    library.enable_truncation(tokenizer.max_tokens)
     expected = library.encode(text)
     for _ in range(2):  # with words that are new, then with the same words known
         (tokens,) = tokenizer.tokenize([text])

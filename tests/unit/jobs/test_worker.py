@@ -95,9 +95,16 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def is_done(keeper: Keeper, job: Job) -> Callable[[], bool]:
-    """Whether every request of it is finished."""
-    return lambda: keeper.look(job).status is JobStatus.DONE
+def is_done(
+    keeper: Keeper, job: Job, meanwhile: Callable[[], None] = lambda: None
+) -> Callable[[], bool]:
+    """Whether every request of it is finished, with something to do before each look."""
+
+    def look() -> bool:
+        meanwhile()
+        return keeper.look(job).status is JobStatus.DONE
+
+    return look
 
 
 async def test_what_is_kept_is_used_once(keeper: Keeper, embedder: Embedder) -> None:
@@ -177,13 +184,11 @@ async def test_a_poisoned_request_fails_alone(keeper: Keeper, embedder: Embedder
     job = keeper.put("a", "bad", "b")
     async with run():
         await until(lambda: keeper.look(job).num_finished == 2)
-        for num_tries in (2, 3):
-            keeper.skip_pauses()
-            await until(lambda n=num_tries: embedder.asked.__len__() == 2 + n)  # type: ignore[misc]
-        await until(is_done(keeper, job))
+        await until(is_done(keeper, job, keeper.skip_pauses))
     ((position, reason),) = keeper.upkeep.failures(job.request_id, 9)
     assert (position, reason.code) == (1, "attempts_spent")
     assert reason.message == "the engine failed on it 3 times: poison"
+    assert len(embedder.asked) == 2 + 3
 
 
 async def test_a_refused_request_fails_at_once(

@@ -113,11 +113,13 @@ def test_killed_pull_is_resumed(
     start: Start, hub: LoopbackHub, tmp_path: Path, models_dir: Path, sent: signal.Signals
 ) -> None:
     """No folder appears; the next pull fetches the rest only, and is not held up by a lock."""
-    hub.break_file(WEIGHTS, delay_s=0.2)
+    gate = threading.Event()
+    hub.break_file(WEIGHTS, gate=gate, gate_after_bytes=131072)
     with start() as killed:
         wait_for(lambda: partial_bytes(tmp_path) >= 65536)
         killed.send_signal(sent)
         _, errors = killed.communicate()
+        gate.set()
     assert killed.returncode != 0
     assert errors.strip() in {"", "Aborted!"}
     assert not ModelStore(models_dir).folder_of(TINY).exists()
