@@ -133,6 +133,7 @@ site-serve: $(VENV)/.dev ## Show the documentation on http://127.0.0.1:8000, as 
 release: $(VENV)/.dev $(VENV)/.weights ## Build, check and try what a release consists of, into dist/ (more flags: ARGS="--this-machine")
 	@$(BIN)/python -m pip install --quiet --group release
 	@$(BIN)/python scripts/release.py $(ARGS)
+	@$(BIN)/python scripts/audit.py || test $$? = 3
 
 golden: $(VENV)/.python ## Record reference vectors anew with transformers (its own .venv-golden)
 	$(PYTHON) -m venv .venv-golden

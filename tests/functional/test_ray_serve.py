@@ -217,6 +217,15 @@ def expected(texts: list[str]) -> Any:
         return ai.run(ALL_MINILM, {"text": texts})["data"]
 
 
+def test_another_port_than_serves_own_is_refused(place: Place, deployed: Deployed) -> None:
+    """The command does not say that it is ready where nobody listens."""
+    cluster, other = deployed.cluster, ("--port", str(free_port()))
+    done = cluster.satsuma("deploy", "ray", "--address", cluster.address, *other, *place.flags)
+    assert done.returncode == 1
+    assert f"Serve runs on this cluster already, at 127.0.0.1:{place.port}" in done.stderr
+    assert requests.get(f"{deployed.url}/ready", timeout=60).status_code == 200
+
+
 def test_a_removed_deployment_finishes_what_it_took(place: Place, deployed: Deployed) -> None:
     """Callers get answers until they are told to go elsewhere, and nothing but these two."""
     url, cluster = deployed.run_url(ALL_MINILM), deployed.cluster

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
 from satsuma.cluster.app import app
@@ -33,13 +34,15 @@ def deploy(address: str, settings: Settings, arguments: Mapping[str, Any]) -> di
         What `status` returns.
 
     Raises:
-        ClusterError: if there is no cluster, or the application cannot be run on it.
+        ClusterError: if there is no cluster, the application cannot be run on it, or Serve listens
+            elsewhere already.
         ConfigurationError: if the arguments do not go together, or fit no node.
     """
     with connected(address, {_CALLBACK_VARIABLE: CALLBACK}):
         application = app(arguments)
         try:
             serve.start(proxy_location="EveryNode", http_options=_http_options(settings))
+            _check_place(settings)
             serve.run(application, name=APPLICATION, route_prefix="/")
         except (RuntimeError, TimeoutError, RayError, RayServeException) as error:
             raise ClusterError(f"It could not be deployed: {_reason(str(error))}") from error
@@ -78,6 +81,21 @@ def _http_options(settings: Settings) -> dict[str, Any]:
         "port": settings.port,
         "keep_alive_timeout_s": _KEEP_ALIVE_S,
     }
+
+
+def _check_place(settings: Settings) -> None:
+    """Refuse where Serve ran before and listens elsewhere: it keeps its place as long as it runs.
+
+    Raises:
+        ClusterError: if so.
+    """
+    serves = _get_global_client().http_config
+    if (serves.host, serves.port) != (settings.host, settings.port):
+        raise ClusterError(
+            f"Serve runs on this cluster already, at {serves.host}:{serves.port}, and not at "
+            f"{settings.host}:{settings.port}. Give --host {serves.host} --port {serves.port}, or "
+            "end it and all that is deployed on it with `serve shutdown`."
+        )
 
 
 def _status() -> dict[str, Any]:
