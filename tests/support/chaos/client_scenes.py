@@ -11,7 +11,7 @@ from contextlib import suppress
 from support.chaos.client import AwayError, Connection, CutError, ask_once, write_request
 from support.chaos.jobs import Jobs
 from support.chaos.load import background_clients
-from support.chaos.oracle import Outcome
+from support.chaos.oracle import Fate, Outcome
 from support.chaos.scene import STUCK_S, Scene, Stage
 from support.chaos.server import ChaosServer, kept_alive
 
@@ -31,9 +31,11 @@ async def play_bad_clients(stage: Stage) -> None:
         num_files = server.num_descriptors()
         end_s = time.monotonic() + stage.timing.fault_s
         target = stage.target(server)
+        stage.allow(Fate.REFUSED)
         async with background_clients(target, stage.tally, stage.dice, _NUM_GOOD):
             bad = (_misbehave(stage, server, end_s, seed) for seed in range(_NUM_BAD))
             stage.notes["bad requests"] = sum(await asyncio.gather(*bad))
+        stage.require(Fate.RIGHT)
         await stage.expect_calm(server)
         took_s = await stage.until(lambda: _has_closed(server, num_files + _SPARE_FILES))
         stage.expect(took_s < STUCK_S / 3, f"{server.num_descriptors()} files, {num_files} before")
@@ -148,7 +150,8 @@ CLIENT_SCENES = (
     Scene(
         "bad clients",
         f"{_NUM_BAD} clients send half heads, half bodies and junk, vanish, write and read slowly",
-        f"{_NUM_GOOD} good clients notice nothing; no work and no descriptor is left behind",
+        f"{_NUM_GOOD} good clients are answered, or told to come again where all of them ask for "
+        "more than the machine does; no work and no descriptor is left behind",
         play_bad_clients,
     ),
     Scene(
