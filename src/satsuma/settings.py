@@ -281,7 +281,7 @@ _COERCIONS: dict[Any, Callable[[Any], Any]] = {
 
 def _wanted(wanted: Any) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
-    if issubclass(wanted, StrEnum):
+    if isinstance(wanted, type) and issubclass(wanted, StrEnum):
         return "one of " + ", ".join(wanted)
     return names.get(wanted, "text")
 

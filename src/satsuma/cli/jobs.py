@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,7 +76,8 @@ def list_jobs(
       satsuma jobs list
       satsuma jobs list --account my-team --json
     """  # noqa: D301 - click reads the \b
-    found = _upkeep(queue_url, data_dir).jobs(account)
+    with _upkeep(queue_url, data_dir) as upkeep:
+        found = upkeep.jobs(account)
     if as_json:
         click.echo(json.dumps([_to_json(job) for job in found], indent=2))
         return
@@ -99,12 +101,12 @@ def show_job(
       satsuma jobs show 768f15b7-4fd6-4498-906e-ad94ffc7f8d2
       satsuma jobs show 768f15b7-4fd6-4498-906e-ad94ffc7f8d2 --json
     """  # noqa: D301 - click reads the \b
-    upkeep = _upkeep(queue_url, data_dir)
-    job = _find(upkeep, request_id)
-    failures = [
-        {"id": position, "code": reason.code, "reason": reason.message}
-        for position, reason in upkeep.failures(request_id, _SHOWN_FAILURES)
-    ]
+    with _upkeep(queue_url, data_dir) as upkeep:
+        job = _find(upkeep, request_id)
+        failures = [
+            {"id": position, "code": reason.code, "reason": reason.message}
+            for position, reason in upkeep.failures(request_id, _SHOWN_FAILURES)
+        ]
     if as_json:
         click.echo(json.dumps({**_to_json(job), "failures": failures}, indent=2))
         return
@@ -129,12 +131,12 @@ def cancel_job(
       satsuma jobs cancel 768f15b7-4fd6-4498-906e-ad94ffc7f8d2
       satsuma jobs cancel --yes 768f15b7-4fd6-4498-906e-ad94ffc7f8d2
     """  # noqa: D301 - click reads the \b
-    upkeep = _upkeep(queue_url, data_dir)
-    job = _find(upkeep, request_id)
-    if job.status is not JobStatus.DONE and not is_sure:
-        num_left = job.num_requests - job.num_finished
-        _confirm(f"Cancel {num_left} of {job.num_requests} requests of {job.account}?")
-    click.echo(f"cancelled {upkeep.cancel(request_id)} requests of {request_id}")
+    with _upkeep(queue_url, data_dir) as upkeep:
+        job = _find(upkeep, request_id)
+        if job.status is not JobStatus.DONE and not is_sure:
+            num_left = job.num_requests - job.num_finished
+            _confirm(f"Cancel {num_left} of {job.num_requests} requests of {job.account}?")
+        click.echo(f"cancelled {upkeep.cancel(request_id)} requests of {request_id}")
 
 
 @jobs.command("purge")
@@ -156,13 +158,13 @@ def purge_jobs(
       satsuma jobs purge --older-than-h 6
       satsuma jobs purge --yes
     """  # noqa: D301 - click reads the \b
-    upkeep = _upkeep(queue_url, data_dir)
-    if not is_sure:
-        _confirm("Delete the answers of jobs that are done, polled for or not?")
-    click.echo(f"deleted {upkeep.purge(older_than_h * 3600)} jobs")
+    with _upkeep(queue_url, data_dir) as upkeep:
+        if not is_sure:
+            _confirm("Delete the answers of jobs that are done, polled for or not?")
+        click.echo(f"deleted {upkeep.purge(older_than_h * 3600)} jobs")
 
 
-def _upkeep(queue_url: str | None, data_dir: Path | None) -> Upkeep:
+def _upkeep(queue_url: str | None, data_dir: Path | None) -> AbstractContextManager[Upkeep]:
     return open_upkeep(load_settings({"queue_url": queue_url, "data_dir": data_dir}))
 
 

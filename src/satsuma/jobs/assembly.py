@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,13 +125,18 @@ def open_jobs(
     return jobs
 
 
-def open_upkeep(settings: Settings) -> Upkeep:
-    """Open the queue for an operator.
+@contextmanager
+def open_upkeep(settings: Settings) -> Iterator[Upkeep]:
+    """Open the queue for an operator, for as long as the block lasts.
 
     Raises:
         ConfigurationError: if `queue_url` cannot be used.
     """
-    return _open_database(settings).upkeep
+    opened = _open_database(settings)
+    try:
+        yield opened.upkeep
+    finally:
+        opened.database.close()
 
 
 def _open_database(settings: Settings) -> _Opened:
