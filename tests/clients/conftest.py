@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from clients.weights import (
     token_ids,
     write_bge_base,
 )
+from support.postgres import Cluster
 from support.program import Server, environment, satsuma, serving
 from support.ray_cluster import need_ray, serving_on_ray
 
@@ -73,7 +74,12 @@ def serve(request: pytest.FixtureRequest) -> Serve:
     if not request.config.getoption("--on-ray", default=False):
         return serving
     need_ray()
-    return serving_on_ray
+    postgres: Cluster = request.getfixturevalue("postgres")
+
+    def on_ray(*flags: str, env: Mapping[str, str]) -> AbstractContextManager[Server]:
+        return serving_on_ray("--queue-url", postgres.new_queue(), *flags, env=env)
+
+    return on_ray
 
 
 @pytest.fixture(scope="session")
