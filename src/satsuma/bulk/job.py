@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from satsuma.asks import check_dimensions
 from satsuma.bulk.chunks import Chunker
 from satsuma.bulk.cutting import Cutter
 from satsuma.bulk.errors import InputError, OutputExistsError
@@ -22,7 +23,6 @@ from satsuma.bulk.readers import read_schema, read_slabs
 from satsuma.bulk.slabs import Slab
 from satsuma.bulk.windows import BEGINNING, Cursor, Window, side_schema
 from satsuma.engine.spans import SpanFinder
-from satsuma.service import check_dimensions
 
 ERRORS_SUFFIX = ".errors.jsonl"
 
