@@ -75,6 +75,7 @@ EXAMPLES: Final[dict[str, Any]] = {
         "model": MODEL,
         "usage": _OPENAI_USAGE,
     },
+    "OtherAnswer": {"response": [{"id": 0, "score": 0.7397461}]},
     "OpenAIModel": _OPENAI_MODEL,
     "OpenAIModels": {"object": "list", "data": [_OPENAI_MODEL]},
     "Models": _enveloped(

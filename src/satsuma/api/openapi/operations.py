@@ -61,7 +61,8 @@ def operations() -> dict[str, dict[str, Operation]]:
 def _run() -> Operation:
     says = (
         "JSON, whatever the Content-Type. Other members are ignored. An input, or `requests` for "
-        "the queue, or the `request_id` of a job."
+        "the queue, or the `request_id` of a job. This is the input of a text encoder; "
+        "`models/schema` has that of any other model."
     )
     errors = (*PER_ACCOUNT, *INFERENCE, *QUEUE)
     return operation(

@@ -7,7 +7,10 @@ from typing import Final
 from satsuma.activity import WINDOW_S
 from satsuma.api.listing import INSTALLED_PROPERTY, LICENCE_PROPERTY
 from satsuma.api.openai_input import ENCODING_FORMATS, MAX_INPUTS, MAX_TOKEN_IDS
-from satsuma.api.schemas import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, POLL, POOLINGS, Schema
+from satsuma.api.queue_input import INPUTS
+from satsuma.kinds import KINDS
+from satsuma.kinds.embedding import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, POOLINGS
+from satsuma.kinds.schemas import POLL, Schema
 from satsuma.types import Precision
 
 _STRING: Final[Schema] = {"type": "string"}
@@ -58,7 +61,7 @@ def _queue_input() -> Schema:
 
 def _poll_input() -> Schema:
     """Describe a question for a job; beside an input, `request_id` means nothing."""
-    others = [{"required": [name]} for name in ("text", "requests")]
+    others = [{"required": [name]} for name in sorted(INPUTS)]
     return {**POLL, "not": {"anyOf": others}}
 
 
@@ -88,6 +91,7 @@ _JOB: Final = {
 }
 
 _JOB_RESULT: Final = {"shape", "data", "pooling"}
+_OTHER_ANSWERS: Final = [one for kind in KINDS.values() for one in kind.answers]
 _RESPONSE: Final = record(
     {
         "id": {"type": "integer", "minimum": 0, "description": "Index in `requests`."},
@@ -103,6 +107,7 @@ _RESPONSE: Final = record(
                     },
                     "required": sorted(_JOB_RESULT),
                 },
+                ref("OtherAnswer"),
                 {"type": "object", "maxProperties": 0},
             ],
         },
@@ -117,8 +122,8 @@ _RESPONSES: Final = record(
 )
 
 _RUN_ANSWER: Final = {
-    "description": "Vectors, a job that is not done, or a finished job's responses.",
-    "anyOf": [ref("EmbeddingAnswer"), ref("Job"), ref("Responses")],
+    "description": "Vectors or scores, a job that is not done, or a finished job's responses.",
+    "anyOf": [ref("EmbeddingAnswer"), ref("OtherAnswer"), ref("Job"), ref("Responses")],
 }
 
 _BINDING_ERROR: Final = record(
@@ -185,6 +190,13 @@ _OPENAI_INPUT: Final = record(
         "pooling": {
             **_optional({"enum": list(POOLINGS)}),
             "description": "satsuma's own: the model's default if left out.",
+        },
+        "prompt_name": {
+            **_optional(_STRING),
+            "description": (
+                "satsuma's own: which of the model's own prompts comes before each text; `\"\"` is "
+                "none. If left out, the one that is usual with the model."
+            ),
         },
         "user": {**_optional(_STRING), "description": "Not looked at."},
     },
@@ -283,6 +295,10 @@ SHAPES: Final[dict[str, Schema]] = {
     "PollInput": _poll_input(),
     "RunInput": {"oneOf": [ref("EmbeddingInput"), ref("QueueInput"), ref("PollInput")]},
     "EmbeddingAnswer": EMBEDDINGS_ANSWER,
+    "OtherAnswer": {
+        "description": "What models answer that are no plain text encoders: `models/schema`.",
+        "anyOf": _OTHER_ANSWERS,
+    },
     "Job": _JOB,
     "Response": _RESPONSE,
     "Responses": _RESPONSES,
