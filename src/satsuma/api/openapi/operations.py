@@ -88,6 +88,7 @@ def _openai(prefix: str, parameters: tuple[Operation, ...]) -> dict[str, dict[st
     errors = PER_ACCOUNT if parameters else (*CLOSED, NoRouteError)
     return {
         f"{prefix}/v1/embeddings": {"post": _openai_embeddings(parameters, errors)},
+        f"{prefix}/v1/rerank": {"post": _rerank(parameters, errors)},
         f"{prefix}/v1/models": {"get": _openai_models(parameters, errors)},
         f"{prefix}/v1/models/{{model}}": {"get": _openai_model(parameters, errors)},
     }
@@ -101,6 +102,17 @@ def _openai_embeddings(parameters: tuple[Operation, ...], errors: Errors) -> Ope
         answers("A vector for each text.", "OpenAIAnswer", all_errors, Dialect.OPENAI),
         parameters=list(parameters),
         requestBody=body("OpenAIInput", "JSON, whatever the Content-Type."),
+    )
+
+
+def _rerank(parameters: tuple[Operation, ...], errors: Errors) -> Operation:
+    all_errors = (*errors, *INFERENCE)
+    return operation(
+        "Rerank",
+        "Put documents into the order of their relevance, Cohere's and Jina's way",
+        answers("The best documents first.", "Reranked", all_errors, Dialect.OPENAI),
+        parameters=list(parameters),
+        requestBody=body("RerankInput", "JSON, whatever the Content-Type."),
     )
 
 

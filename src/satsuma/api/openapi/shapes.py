@@ -8,6 +8,7 @@ from satsuma.activity import WINDOW_S
 from satsuma.api.listing import INSTALLED_PROPERTY, LICENCE_PROPERTY
 from satsuma.api.openai_input import ENCODING_FORMATS, MAX_INPUTS, MAX_TOKEN_IDS
 from satsuma.api.queue_input import INPUTS
+from satsuma.api.rerank_input import MAX_DOCUMENTS
 from satsuma.kinds import KINDS
 from satsuma.kinds.embedding import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, POOLINGS
 from satsuma.kinds.schemas import POLL, Schema
@@ -219,6 +220,51 @@ _OPENAI_ANSWER: Final = record(
     }
 )
 
+_DOCUMENT: Final = record({"text": _ONE_TEXT})
+
+_RERANK_INPUT: Final = record(
+    {
+        "model": {"type": "string", "minLength": 1, "description": "Any of a model's ids."},
+        "query": {**_ONE_TEXT, "description": "What the documents are compared with."},
+        "documents": {
+            **listed({"anyOf": [_ONE_TEXT, _DOCUMENT]}, minItems=1, maxItems=MAX_DOCUMENTS),
+            "description": "Texts; a result names each by its index here.",
+        },
+    },
+    {
+        "top_n": {
+            **_optional({"type": "integer", "minimum": 1}),
+            "description": "How many results, the best ones. All if left out.",
+        },
+        "return_documents": {
+            **_optional({"type": "boolean"}),
+            "description": "Give each result its text. No if left out.",
+        },
+    },
+)
+
+_RERANKED: Final = record(
+    {
+        "model": _STRING,
+        "results": {
+            **listed(
+                record(
+                    {
+                        "index": {"type": "integer", "minimum": 0},
+                        "relevance_score": {
+                            "type": "number",
+                            "description": "A classifier's is from 0 to 1, an encoder's a cosine.",
+                        },
+                    },
+                    {"document": _DOCUMENT},
+                )
+            ),
+            "description": "The best one first.",
+        },
+        "usage": record({"prompt_tokens": _INTEGER, "total_tokens": _INTEGER}),
+    }
+)
+
 _OPENAI_MODEL: Final = record(
     {"id": _STRING, "object": {"const": "model"}, "created": _INTEGER, "owned_by": _STRING}
 )
@@ -307,6 +353,8 @@ SHAPES: Final[dict[str, Schema]] = {
     "BindingInput": record({"inputs": ref("RunInput")}, {"options": _BINDING_OPTIONS}),
     "OpenAIInput": _OPENAI_INPUT,
     "OpenAIAnswer": _OPENAI_ANSWER,
+    "RerankInput": _RERANK_INPUT,
+    "Reranked": _RERANKED,
     "OpenAIModel": _OPENAI_MODEL,
     "OpenAIModels": record({"object": {"const": "list"}, "data": listed(ref("OpenAIModel"))}),
     "Task": _NAMED,
