@@ -20,8 +20,11 @@ from satsuma.errors import (
     ShuttingDownError,
 )
 from satsuma.in_process import InProcessService
+from satsuma.kinds import kind_of
+from satsuma.kinds.kind import Parsed, read_input
 from satsuma.settings import load_settings
-from satsuma.types import EmbedRequest, EmbedResult, Pooling
+from satsuma.store.manifest import ModelManifest
+from satsuma.types import EmbedRequest, Pooling
 
 _REMOTE_TIMEOUT_S = 600.0
 
@@ -87,18 +90,20 @@ class Ai:
     def run(
         self, model: str, inputs: Mapping[str, Any], *, queue_request: bool = False
     ) -> dict[str, Any]:
-        """Embed texts.
+        """Embed texts, or score them beside a query.
 
         Args:
             model: an id such as `@cf/baai/bge-base-en-v1.5`.
-            inputs: `text`, a string or a list of strings, and perhaps `pooling`. For a server's
-                queue, `requests`, a list of such inputs; or `request_id`, to ask for them later.
+            inputs: `text`, a string or a list of strings, and perhaps `pooling`; or what else the
+                model takes, such as `query` and `contexts`. For a server's queue, `requests`, a
+                list of such inputs; or `request_id`, to ask for them later.
             queue_request: put the inputs into the server's queue.
 
         Returns:
-            `shape` [n, H], `data`, `pooling` and `usage`. In this process `data` is an (n, H)
-            float32 array; from a server it is lists of numbers. From the queue, `status`,
-            `request_id` and `model`; or `responses` and `usage` once the job is done.
+            `shape` [n, H], `data`, `pooling` and `usage`; or what else the model answers, such as
+            `response`. In this process vectors are an (n, H) float32 array; from a server they are
+            lists of numbers. From the queue, `status`, `request_id` and `model`; or `responses` and
+            `usage` once the job is done.
 
         Raises:
             InvalidInputError: if the inputs have another form.
@@ -130,13 +135,16 @@ class _LocalRunner:
     def run(self, model: str, inputs: Mapping[str, Any], *, queue_request: bool) -> dict[str, Any]:
         if queue_request:
             raise ConfigurationError("The queue is a server's: Ai(base_url=...) has one.")
-        future = self._service.submit(_parse(model, inputs))
+        manifest = self._service.manifest(model)
+        asked = _parse(manifest, inputs)
+        future = self._service.submit(asked.request)
         try:
-            return _to_mapping(future.result())
+            result = future.result()
         except CancelledError as error:
             raise ShuttingDownError("This Ai was closed meanwhile.") from error
         finally:
             future.cancel()  # after Ctrl-C, say: nobody waits for it any more
+        return kind_of(manifest).render(result, asked.shown)
 
     def close(self) -> None:
         self._service.close()
@@ -198,9 +206,30 @@ def _close_later(runner: _LocalRunner | _RemoteRunner) -> None:
     threading.Thread(target=runner.close, daemon=True).start()
 
 
-def _parse(model: str, inputs: Mapping[str, Any]) -> EmbedRequest:
+def _parse(manifest: ModelManifest, inputs: Mapping[str, Any]) -> Parsed:
+    """Read the inputs: a text encoder's of any number, and another model's by its schema."""
     if not isinstance(inputs, Mapping):
         raise InvalidInputError("inputs must be a mapping with `text`.")
+    if not manifest.kind:
+        return Parsed(_parse_texts(manifest.id, inputs))
+    parsed = read_input(kind_of(manifest), manifest.id, _to_json(inputs))
+    if parsed is None:
+        raise ConfigurationError("The queue is a server's: Ai(base_url=...) has one.")
+    return parsed
+
+
+def _to_json(value: Any) -> Any:
+    """Make of mappings and sequences what JSON has in their place."""
+    if isinstance(value, Mapping):
+        return {name: _to_json(member) for name, member in value.items()}
+    if isinstance(value, str) and not _is_text(value):
+        raise InvalidInputError("inputs have a string that is not valid Unicode.")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_to_json(item) for item in value]
+    return value
+
+
+def _parse_texts(model: str, inputs: Mapping[str, Any]) -> EmbedRequest:
     text = inputs.get("text")
     texts = [text] if isinstance(text, str) else text
     if not isinstance(texts, Sequence) or not all(map(_is_text, texts)):
@@ -220,12 +249,3 @@ def _is_text(value: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _to_mapping(result: EmbedResult) -> dict[str, Any]:
-    return {
-        "shape": list(result.vectors.shape),
-        "data": result.vectors,  # (B, H)
-        "pooling": str(result.pooling),
-        "usage": result.usage.to_json(),
-    }

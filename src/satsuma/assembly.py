@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from satsuma.engine.load import LoadedModel, count_lanes, load_model
+from satsuma.engine.load import LoadedModel, count_lanes, estimate_memory_bytes, load_model
 from satsuma.engine.machine import total_memory_bytes
 from satsuma.errors import ModelNotInstalledError
 from satsuma.residency import Residency
@@ -55,7 +55,7 @@ def assemble(
 
     residency = Residency(
         load=load,
-        measure=lambda model_id: resolve(model_id).weights.stat().st_size,
+        measure=lambda model_id: estimate_memory_bytes(resolve(model_id)),
         unload=lambda model: scheduler.forget(model.encoder),
         memory_budget_bytes=settings.memory_budget_bytes or total_memory_bytes() // 2,
     )

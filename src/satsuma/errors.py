@@ -4,6 +4,8 @@
     +-- ConfigurationError            a setting, flag or file that cannot be used
     +-- InvalidInputError             the request's content breaks the model's input schema
     |   +-- MalformedJsonError        the body is not JSON at all
+    |   +-- ContextExceededError      more tokens than the model takes at once
+    |       +-- TextTooLongError      one text has too many, and may not be cut
     +-- RequestTooLargeError          the body is above the limit
     |   +-- TooMuchWorkError          no idle server could do it within the deadline
     |   +-- JobTooLargeError          more than one call may put into the queue
@@ -78,6 +80,18 @@ class MalformedJsonError(InvalidInputError):
     """The body is not JSON; the message points at the byte."""
 
     code = "malformed_json"
+
+
+class ContextExceededError(InvalidInputError):
+    """The texts have more tokens together than the model takes at once; the message has both."""
+
+    code = "context_exceeded"
+
+
+class TextTooLongError(ContextExceededError):
+    """A text has more tokens than the model reads, and the request lets none be cut."""
+
+    code = "text_too_long"
 
 
 class RequestTooLargeError(SatsumaError):

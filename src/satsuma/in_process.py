@@ -10,7 +10,10 @@ from dataclasses import replace
 
 from satsuma.assembly import assemble
 from satsuma.errors import ConfigurationError, ShuttingDownError
+from satsuma.service import find_manifest
 from satsuma.settings import Settings
+from satsuma.store.local import ModelStore
+from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult
 
 _CLOSE_S = 30.0  # for the microbatches that run
@@ -29,12 +32,29 @@ class InProcessService:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._is_closed = False
-        self._service = assemble(replace(settings, deadline_s=_NO_DEADLINE_S, max_waiting_tokens=0))
+        patient = replace(settings, deadline_s=_NO_DEADLINE_S, max_waiting_tokens=0)
+        self._store = ModelStore(settings.models_dir)
+        self._manifests: dict[str, ModelManifest] = {}  # of models that are here, by name
+        self._service = assemble(patient, self._store)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="satsuma-service", daemon=True
         )
         self._thread.start()
+
+    def manifest(self, model: str) -> ModelManifest:
+        """Look a model up in the catalog, and on the disk where that does not have it.
+
+        Raises:
+            ModelNotFoundError: if there is none.
+        """
+        if model not in self._manifests:
+            known = find_manifest(self._store.catalog, model)
+            manifest = known if known.files else self._store.info(model).manifest
+            if not manifest.files:
+                return manifest  # it is not here, which whoever asks it is told
+            self._manifests[model] = manifest
+        return self._manifests[model]
 
     def load(self, model: str) -> None:
         """Load a model now rather than on its first use; blocks until it is there.

@@ -17,15 +17,23 @@ from functools import lru_cache, partial
 from typing import TypeVar
 
 from satsuma.activity import Activity, ActivityReport
+from satsuma.asks import check_ask
 from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
-from satsuma.engine.pooling import cut
 from satsuma.errors import (
     DeadlineExceededError,
     InvalidInputError,
     ModelNotFoundError,
     SatsumaError,
     WeightsChangedError,
+)
+from satsuma.items import (
+    TokenOutputs,
+    count_characters,
+    guess_tokens,
+    read_items,
+    read_rows,
+    read_tokens,
 )
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import WaitingRoom
@@ -36,10 +44,10 @@ from satsuma.store.manifest import ModelManifest
 from satsuma.types import (
     EmbedRequest,
     EmbedResult,
+    FloatArray,
     Precision,
     TextTokens,
     Timings,
-    TokenIds,
     Tokens,
     Usage,
 )
@@ -47,12 +55,11 @@ from satsuma.types import (
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_CHARACTERS_PER_TOKEN = 4  # of ordinary English
-
 # Up to here tokenising takes less time than handing it to another thread and back.
 _INLINE_CHARACTERS = 2_000
 _TOKENISER_THREADS = 2
 _NUM_KNOWN_NAMES = 256
+_NO_MORE = TokenOutputs()
 
 # Telling where tokens lie is for people who look at a few texts; it waits in no queue.
 MAX_LOCATED_CHARACTERS = 200_000
@@ -161,7 +168,9 @@ class EmbeddingService:
 
         Raises:
             InvalidInputError: if there is no text, or an empty one, or a token id that the model
-                lacks, or if its vectors cannot be cut to the wanted dimensions.
+                lacks, or if its vectors cannot be cut to the wanted dimensions, or if it lacks the
+                prompt, or gives scores where vectors are wanted.
+            ContextExceededError: if the texts are longer than the request lets them be.
             ModelError: if the model is unknown, not installed, unsupported or wrong.
             OverloadedError: if it could not be done in time.
             DeadlineExceededError: if it was not.
@@ -285,7 +294,7 @@ class EmbeddingService:
     async def _embed_once(self, request: EmbedRequest) -> EmbedResult:
         manifest = self.manifest(request.model)
         async with self._residency.use(manifest.id) as model:
-            check_dimensions(request.dimensions, model.encoder.hidden_size, manifest)
+            check_ask(request, model, manifest)
             started_at_s = time.perf_counter()
             tokens = await self._tokenize(model, request)
             tokenise_s = time.perf_counter() - started_at_s
@@ -296,36 +305,49 @@ class EmbeddingService:
                 pooling,
                 is_normalized=request.is_normalized,
                 is_background=request.is_background,
+                keeps_states=bool(request.outputs),
             )
             try:
                 outcome = await asyncio.wrap_future(future)
             except WeightsChangedError:
                 self._residency.discard(model)
                 raise
+            more = _NO_MORE
+            if request.outputs:
+                more = await self._read_tokens(request, model, tokens, outcome.states)
         timings = Timings(tokenise_s, outcome.queue_s, outcome.inference_s)
-        vectors = outcome.vectors  # (B, H)
-        if request.dimensions is not None:
-            scaled = request.is_normalized
-            vectors = cut(vectors, request.dimensions, is_normalized=scaled)  # (B, D)
         return EmbedResult(
-            vectors=vectors,
+            vectors=read_rows(request, model, outcome.vectors),
             pooling=pooling,
             usage=Usage(prompt_tokens=sum(map(len, tokens))),
             timings=timings,
             num_truncated=sum(one.is_truncated for one in tokens),
             precision=model.precision,
+            sparse=more.sparse,
+            multi_vectors=more.multi_vectors,
         )
+
+    async def _read_tokens(
+        self,
+        request: EmbedRequest,
+        model: LoadedModel,
+        tokens: list[Tokens],
+        states: tuple[FloatArray, ...],
+    ) -> TokenOutputs:
+        """Make more of the tokens, beside the loop."""
+        work = partial(read_tokens, request, model, tokens, states)
+        return await asyncio.get_running_loop().run_in_executor(self._tokenisers, work)
 
     async def _tokenize(self, model: LoadedModel, request: EmbedRequest) -> list[Tokens]:
         """Tokenise beside the loop what would hold it up, and always what nobody waits for."""
-        texts, loop = request.texts, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         if request.is_background:
             tokeniser = self._background_tokeniser
-            return await loop.run_in_executor(tokeniser, model.tokenizer.tokenize, texts)
-        if sum(map(len, texts)) <= _INLINE_CHARACTERS:
-            return model.tokenizer.tokenize(texts)
-        with self._scheduler.reserve(model.encoder, _guess_tokens(model, texts)):
-            return await loop.run_in_executor(self._tokenisers, model.tokenizer.tokenize, texts)
+            return await loop.run_in_executor(tokeniser, read_items, request, model)
+        if count_characters(request) <= _INLINE_CHARACTERS:
+            return read_items(request, model)
+        with self._scheduler.reserve(model.encoder, guess_tokens(request, model)):
+            return await loop.run_in_executor(self._tokenisers, read_items, request, model)
 
     async def _locate(
         self, model: str, texts: Sequence[str], num_characters: int
@@ -361,33 +383,3 @@ def find_manifest(catalog: Catalog, model: str) -> ModelManifest:
     if model_id.startswith("@cf/"):
         raise ModelNotFoundError(f"There is no model {model_id} in the catalog.")
     return ModelManifest(id=model_id, repository="", revision="", files=())
-
-
-def check_dimensions(wanted: int | None, hidden_size: int, manifest: ModelManifest) -> None:
-    """Refuse to cut vectors to a width for which the model was not trained.
-
-    Raises:
-        InvalidInputError: if so; the message says which widths there are.
-    """
-    widths = (*sorted(manifest.dimensions), hidden_size)
-    if wanted is None or wanted in widths:
-        return
-    if len(widths) == 1:
-        raise InvalidInputError(
-            f"{manifest.id} was not trained to have its vectors cut; they have {hidden_size} "
-            "dimensions, so leave `dimensions` out",
-            param="dimensions",
-        )
-    listed = ", ".join(map(str, widths))
-    message = f"`dimensions` of {manifest.id} is one of {listed}, not {wanted}"
-    raise InvalidInputError(message, param="dimensions")
-
-
-def _guess_tokens(model: LoadedModel, texts: Sequence[str | TokenIds]) -> int:
-    """About how many tokens the texts have, told by their lengths alone."""
-    most = model.tokenizer.max_tokens
-    return sum(min(most, 2 + _guess_length(text)) for text in texts)
-
-
-def _guess_length(text: str | TokenIds) -> int:
-    return len(text) // _CHARACTERS_PER_TOKEN if isinstance(text, str) else len(text)

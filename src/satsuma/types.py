@@ -28,6 +28,13 @@ class Pooling(StrEnum):
     LAST_TOKEN = "last_token"  # noqa: S105  a token of text
 
 
+class TokenOutput(StrEnum):
+    """What is made of every token of a text, beside its vector, by a model with heads for it."""
+
+    SPARSE = "sparse"
+    MULTI_VECTORS = "multi_vectors"
+
+
 class Engine(StrEnum):
     """What runs a model. `auto` takes the native one where this installation has it."""
 
@@ -83,6 +90,19 @@ class TextTokens:
 
 
 @dataclass(frozen=True, slots=True)
+class SparseVector:
+    """A text as weights of its words.
+
+    Attributes:
+        indices: (W,) int64, the words' token ids, ascending.
+        values: (W,) float32, each above 0.
+    """
+
+    indices: IntArray
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedRequest:
     """What a client asks: one model, one or more texts, one pooling.
 
@@ -94,6 +114,12 @@ class EmbedRequest:
         dimensions: None asks for whole vectors; a smaller number cuts them.
         is_normalized: False leaves the vectors as long as the pooling makes them.
         is_background: nobody waits for it: it has no deadline, and runs when nothing else waits.
+        query: None asks for vectors; else each text is scored beside it.
+        prompt_name: which of the model's own prompts comes before each text; None takes the one
+            that is usual with the model, "" none. A text that comes as tokens gets none.
+        may_truncate: False refuses a text that is too long, where True cuts it.
+        max_padded_tokens: limit of the number of items times the longest one; 0 for none.
+        outputs: what is wanted beside the vectors.
     """
 
     model: str
@@ -102,6 +128,11 @@ class EmbedRequest:
     dimensions: int | None = None
     is_normalized: bool = True
     is_background: bool = False
+    query: str | None = None
+    prompt_name: str | None = None
+    may_truncate: bool = True
+    max_padded_tokens: int = 0
+    outputs: tuple[TokenOutput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +177,16 @@ class EmbedResult:
 
     Attributes:
         vectors: (B, H) float32, one row a text, in the request's order, L2-normalised unless the
-            request says otherwise; H is the model's hidden size, or the request's `dimensions`.
+            request says otherwise; H is the model's hidden size, or the request's `dimensions`. Of
+            a request with a query, (B, 1): the texts' scores.
         pooling: the mode that was used.
         usage: tokens counted, [CLS] and [SEP] included.
         timings: where the time went.
         num_truncated: how many texts were cut to the model's limit.
         precision: the arithmetic that made the vectors.
+        sparse: each text's words, where they are wanted.
+        multi_vectors: (T - 1, K) float32 of each text, where they are wanted: a vector of unit
+            length for each token but [CLS].
     """
 
     vectors: FloatArray
@@ -160,3 +195,5 @@ class EmbedResult:
     timings: Timings
     num_truncated: int
     precision: Precision = Precision.FP32
+    sparse: tuple[SparseVector, ...] = ()
+    multi_vectors: tuple[FloatArray, ...] = ()

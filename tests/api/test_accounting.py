@@ -74,6 +74,15 @@ async def test_tokens_of_a_minute(service: InTestService) -> None:
         assert refused.json()["error"]["code"] == "rate_limited"
 
 
+@pytest.mark.parametrize("path", ["/v1/rerank", "/client/v4/accounts/me/ai/v1/rerank"])
+async def test_reranking_counts_too(service: InTestService, path: str) -> None:
+    """It uses the engine as embedding does."""
+    body = {"model": MODEL, "query": "a", "documents": ["one", "two"]}
+    async with calling(service, Settings(tokens_per_minute=10)) as client:
+        answer = await client.post(path, json=body)
+        assert answer.headers["ratelimit"].startswith('"tokens";r=2;t=')
+
+
 async def test_a_token_s_own_limit(service: InTestService, tokens: TokenStore) -> None:
     """Counts beside its account's; another token of the account goes on."""
     narrow, _ = tokens.create("me", requests_per_minute=1)

@@ -24,8 +24,14 @@ BINDING_SEARCH = "/ai-api/models/search"
 BASE = "@cf/baai/bge-base-en-v1.5"
 SMALL = "@cf/baai/bge-small-en-v1.5"
 LARGE = "@cf/baai/bge-large-en-v1.5"
+M3 = "@cf/baai/bge-m3"
+RERANKER = "@cf/baai/bge-reranker-base"
+QWEN3 = "@cf/qwen/qwen3-embedding-0.6b"
+GEMMA = "@cf/google/embeddinggemma-300m"
 MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 MINE = "@local/mine"
+BAAI = [SMALL, BASE, LARGE, M3, RERANKER]
+CLOUDFLARES = [*BAAI, QWEN3, GEMMA]
 CLS_POOLING = b'{"word_embedding_dimension": 16, "pooling_mode_cls_token": true}'
 CLS_MODULES = (
     b'[{"type": "sentence_transformers.models.Transformer", "path": ""},'
@@ -122,6 +128,10 @@ async def test_lists_the_catalog_and_what_is_here_besides(client: httpx.AsyncCli
         (SMALL, 1),
         (BASE, 1),
         (LARGE, 1),
+        (M3, 1),
+        (RERANKER, 1),
+        (QWEN3, 1),
+        (GEMMA, 1),
         (MINILM, 2),
         (MINE, 3),
     ]
@@ -164,21 +174,23 @@ def _property(shown: dict[str, Any], name: str) -> Any:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({"author": "baai"}, [SMALL, BASE, LARGE]),
-        ({"author": "BAAI"}, [SMALL, BASE, LARGE]),
+        ({"author": "baai"}, BAAI),
+        ({"author": "BAAI"}, BAAI),
         ({"author": "sentence-transformers"}, [MINILM]),
         ({"author": "local"}, [MINE]),
         ({"author": "baa"}, []),
-        ({"author": ""}, [SMALL, BASE, LARGE, MINILM, MINE]),
-        ({"task": "Text Embeddings"}, [SMALL, BASE, LARGE, MINILM, MINE]),
+        ({"author": ""}, [*CLOUDFLARES, MINILM, MINE]),
+        ({"task": "Text Embeddings"}, [SMALL, BASE, LARGE, M3, QWEN3, GEMMA, MINILM, MINE]),
+        ({"task": "Text Classification"}, [RERANKER]),
         ({"task": "text embeddings", "search": "LARGE"}, [LARGE]),
         ({"task": "Text Generation"}, []),
-        ({"search": "1024 numbers"}, [LARGE]),
+        ({"search": "1024 numbers"}, [LARGE, M3, QWEN3]),
         ({"search": "no such thing"}, []),
-        ({"source": 1}, [SMALL, BASE, LARGE]),
+        ({"source": 1}, CLOUDFLARES),
         ({"source": 3}, [MINE]),
         ({"source": 0}, []),
-        ({"hide_experimental": "true", "author": "baai"}, [SMALL, BASE, LARGE]),
+        ({"hide_experimental": "true", "author": "baai"}, BAAI),
+        ({"hide_experimental": "true", "author": "google"}, []),
         ({"include_deprecated": "True", "source": 2}, [MINILM]),
         ({"format": "", "source": 2}, [MINILM]),
         ({"unknown": "x", "source": 2}, [MINILM]),
@@ -200,7 +212,7 @@ async def test_a_beta_can_be_hidden(models_dir: Path) -> None:
         tasks = (await get(client, f"{AI}/tasks/search"))["result"]
     assert _property(shown, "beta") == "true"
     assert left == []
-    assert [one["name"] for one in tasks] == ["Dreaming", "Text Embeddings"]
+    assert [one["name"] for one in tasks] == ["Dreaming", "Text Embeddings", "Text Classification"]
     assert shown["task"] == tasks[0]
 
 
@@ -228,17 +240,17 @@ async def test_pages_end(client: httpx.AsyncClient) -> None:
     for page in range(1, 9):
         answer = await get(client, SEARCH, page=page, per_page=2)
         pages.append([one["name"] for one in answer["result"]])
-        counts = {"count": len(pages[-1]), "page": page, "per_page": 2, "total_count": 5}
+        counts = {"count": len(pages[-1]), "page": page, "per_page": 2, "total_count": 9}
         assert answer["result_info"] == counts
         if not pages[-1]:
             break
-    assert pages == [[SMALL, BASE], [LARGE, MINILM], [MINE], []]
+    assert pages == [[SMALL, BASE], [LARGE, M3], [RERANKER, QWEN3], [GEMMA, MINILM], [MINE], []]
 
 
 async def test_all_is_one_page_unless_asked_otherwise(client: httpx.AsyncClient) -> None:
     """As Cloudflare answers."""
     info = (await get(client, SEARCH))["result_info"]
-    assert info == {"count": 5, "page": 1, "per_page": 1000, "total_count": 5}
+    assert info == {"count": 9, "page": 1, "per_page": 1000, "total_count": 9}
     assert (await get(client, SEARCH, page=2))["result"] == []
 
 
@@ -338,9 +350,9 @@ async def test_tasks_and_authors(client: httpx.AsyncClient) -> None:
     tasks = await get(client, f"{AI}/tasks/search")
     authors = await get(client, f"{AI}/authors/search")
     assert list(tasks) == list(authors) == ["success", "result", "errors", "messages"]
-    assert [one["name"] for one in tasks["result"]] == ["Text Embeddings"]
+    assert [one["name"] for one in tasks["result"]] == ["Text Embeddings", "Text Classification"]
     names = [one["name"] for one in authors["result"]]
-    assert names == ["baai", "sentence-transformers", "local"]
+    assert names == ["baai", "qwen", "google", "sentence-transformers", "local"]
     for one in (*tasks["result"], *authors["result"]):
         assert list(one) == ["id", "name", "description"]
         assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one["id"])

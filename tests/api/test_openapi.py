@@ -20,9 +20,9 @@ from satsuma.api.openapi.failures import example_of, meaning
 from satsuma.api.openapi.parts import ALL
 from satsuma.api.openapi.shapes import SHAPES
 from satsuma.api.paths import Dialect
-from satsuma.api.schemas import EMBEDDINGS_INPUT
 from satsuma.auth.tokens import TokenStore
 from satsuma.errors import OverloadedError, SatsumaError
+from satsuma.kinds.embedding import EMBEDDINGS_INPUT
 from satsuma.settings import Settings
 
 DOCUMENT = openapi_document()

@@ -42,6 +42,7 @@ RUN = "ai/run/{model:path}"
 BELOW_AN_ACCOUNT = {
     RUN,
     "ai/v1/embeddings",
+    "ai/v1/rerank",
     "ai/v1/models",
     "ai/v1/models/{model:path}",
     "ai/models/search",
@@ -56,6 +57,7 @@ RULES = {
     "/ai-gateway/run": Rule.ANY,
     "/ai-api/models/search": Rule.ANY,
     "/v1/embeddings": Rule.ANY,
+    "/v1/rerank": Rule.ANY,
     "/v1/models": Rule.ANY,
     "/v1/models/{model:path}": Rule.ANY,
     "/client/v4/user/tokens/verify": Rule.ANY,
@@ -168,6 +170,7 @@ def bodies(request_id: str) -> Iterator[Any]:
     yield from (poll, {"text": "a"}, {"inputs": poll}, {"inputs": {"text": "a"}}, None)
     yield {"model": MODEL, "input": "a", "user": OURS, **poll}
     yield {"model": MODEL, "text": "a", "account_id": OURS}
+    yield {"model": MODEL, "query": "a", "documents": ["b"], "return_documents": True, **poll}
     yield {"requests": [{"text": "a"}], "account": OURS, "account_id": OURS}
 
 

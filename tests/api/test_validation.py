@@ -13,18 +13,22 @@ from api.serving import RUN_PATH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satsuma.api.schemas import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, Schema, schemas_of
-from satsuma.api.validation import (
-    _is_embedding,
-    explain,
-    parse_json,
-    parse_request,
-    wants_queue,
-)
+from satsuma.api.validation import parse_json, wants_queue
 from satsuma.errors import InvalidInputError, MalformedJsonError
+from satsuma.kinds import kind_of
+from satsuma.kinds.embedding import EMBEDDING, EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, is_embedding
+from satsuma.kinds.explain import explain
+from satsuma.kinds.kind import read_input
+from satsuma.kinds.schemas import Schema
 from satsuma.store.catalog import bundled_catalog
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, Pooling
+
+
+def parse_request(model: str, body: Any) -> EmbedRequest | None:
+    """Read a text encoder's input; None if it is for the queue."""
+    parsed = read_input(EMBEDDING, model, body)
+    return None if parsed is None else parsed.request
 
 
 @pytest.mark.parametrize(("body", "message"), PUBLISHED)
@@ -205,7 +209,7 @@ SERVED = jsonschema_rs.validator_for(EMBEDDINGS_INPUT)
 @given(EMBEDDINGS | JSON)
 def test_the_short_cut_decides_as_the_schema_does(body: Any) -> None:
     """What is let through without a look at the schema is what the schema lets through."""
-    assert _is_embedding(body) == (explain(EMBEDDINGS_INPUT["oneOf"][0], body) is None)
+    assert is_embedding(body) == (explain(EMBEDDINGS_INPUT["oneOf"][0], body) is None)
 
 
 @settings(max_examples=200, deadline=None)
@@ -274,7 +278,7 @@ def test_no_array_of_the_schema_is_endless() -> None:
 def test_models_differ_in_their_default_pooling_alone(pooling: Pooling | None) -> None:
     """Which decides nothing, so that one schema serves to validate for all."""
     manifest = ModelManifest("@local/a", "", "", (), pooling=pooling)
-    schema = json.loads(json.dumps(schemas_of(manifest).input))
+    schema = json.loads(json.dumps(kind_of(manifest).input))
     expected = json.loads(json.dumps(EMBEDDINGS_INPUT))
     for one in (schema, expected):
         embedding, queued = one["oneOf"]
@@ -284,16 +288,18 @@ def test_models_differ_in_their_default_pooling_alone(pooling: Pooling | None) -
     assert schema == expected
 
 
-def test_the_bundled_models_have_the_schema_that_validates() -> None:
+def test_the_bundled_text_encoders_have_the_schema_that_validates() -> None:
     """What is served for them is what their requests are compared with."""
     for manifest in bundled_catalog().manifests:
-        assert schemas_of(manifest).input == EMBEDDINGS_INPUT
+        if manifest.kind:
+            continue  # tests/api/test_kinds.py
+        assert kind_of(manifest).input == EMBEDDINGS_INPUT
 
 
 async def test_an_answer_meets_the_served_schema(client: httpx.AsyncClient) -> None:
     """And is told from the queue's answer, which the published schema cannot do."""
     manifest = ModelManifest("@local/a", "", "", (), pooling=Pooling.MEAN)
-    output = jsonschema_rs.validator_for(schemas_of(manifest).output)
+    output = jsonschema_rs.validator_for(kind_of(manifest).output)
     result = (await client.post(RUN_PATH, json={"text": ["a", "b"]})).json()["result"]
     output.validate(result)
     assert sorted(result) == sorted(EMBEDDINGS_ANSWER["properties"])
@@ -303,7 +309,7 @@ async def test_an_answer_meets_the_served_schema(client: httpx.AsyncClient) -> N
 
 def test_the_words_are_our_own() -> None:
     """Of Cloudflare's schema the structure is taken, not the sentences."""
-    schemas = schemas_of(ModelManifest("@local/a", "", "", ()))
+    schemas = kind_of(ModelManifest("@local/a", "", "", ()))
     text = json.dumps([schemas.input, schemas.output])
     assert "we highly suggest" not in text
     assert "Batch of" not in text

@@ -116,6 +116,8 @@ def _narrowed(document: Any) -> Any:
     members = schemas["OpenAIInput"]["properties"]
     members["model"] = {"enum": names["model"]}
     members["dimensions"] = {"enum": [384, None]}
+    members["prompt_name"] = {"enum": ["", None]}
+    schemas["RerankInput"]["properties"]["model"] = {"enum": names["model"]}
     tokens, mixed = members["input"]["anyOf"][1:]
     tokens["items"]["maximum"] = VOCABULARY - 1
     mixed["items"]["anyOf"][1] = tokens

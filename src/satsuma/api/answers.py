@@ -1,15 +1,18 @@
-"""Writing answers: JSON, the bare result that REST and the binding share, and its headers."""
+"""Writing answers: JSON, Cloudflare's envelope, and the headers of what was embedded."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from starlette.responses import Response
 
-from satsuma.types import EmbedResult, Timings
+from satsuma.types import EmbedResult, FloatArray, Timings
+
+NUMBERS_AT_ONCE: Final = 1 << 17  # some 3 ms of writing
 
 
 def json_response(
@@ -28,14 +31,29 @@ def enveloped(result: object, messages: Sequence[object] = ()) -> dict[str, Any]
     return {"result": result, "success": True, "errors": [], "messages": messages}
 
 
-def bare_answer(result: EmbedResult) -> dict[str, Any]:
-    """Give Workers AI's result: what the binding answers, and REST puts into its envelope."""
-    return {
-        "shape": result.vectors.shape,
-        "data": np.ascontiguousarray(result.vectors, dtype=np.float32),  # (B, H)
-        "pooling": result.pooling.value,
-        "usage": result.usage.to_json(),
-    }
+async def in_parts(content: Any) -> Any:
+    """Write an answer's long arrays part by part: whole, they would hold up everybody else's.
+
+    Returns:
+        The same answer, with JSON in their places.
+    """
+    if isinstance(content, dict):
+        return {name: await in_parts(member) for name, member in content.items()}
+    if isinstance(content, list):
+        return [await in_parts(one) for one in content]
+    is_long = isinstance(content, np.ndarray) and content.size > NUMBERS_AT_ONCE
+    return await _write_rows(content) if is_long else content
+
+
+async def _write_rows(rows: FloatArray) -> orjson.Fragment:
+    """Write (R, H)."""
+    num_at_once = max(1, NUMBERS_AT_ONCE // rows.shape[1])
+    parts = []
+    for start in range(0, len(rows), num_at_once):
+        part = rows[start : start + num_at_once]
+        parts.append(orjson.dumps(part, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+        await asyncio.sleep(0)
+    return orjson.Fragment(b"[" + b",".join(parts) + b"]")
 
 
 def answer_headers(result: EmbedResult, identity: str) -> dict[str, str]:

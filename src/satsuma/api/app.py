@@ -25,6 +25,7 @@ from satsuma.api.ops import OpsRoutes
 from satsuma.api.own import OwnRoutes
 from satsuma.api.playground import PlaygroundRoutes
 from satsuma.api.ports import EmbeddingService
+from satsuma.api.rerank import RerankRoutes
 from satsuma.api.run import Run
 from satsuma.auth.tokens import TokenStore
 from satsuma.jobs.queue import JobQueue
@@ -114,6 +115,7 @@ def _routes(
         *RunRoute(inference, run).routes(),
         *BindingRoutes(inference, run).routes(),
         *OpenAIRoutes(service, inference).routes(),
+        *RerankRoutes(inference).routes(),
         *CatalogRoutes(service).routes(),
         *OwnRoutes(service, inference).routes(),
         *OpsRoutes(service, metrics).routes(),

@@ -39,10 +39,10 @@ class BindingRoutes:
         ]
 
     async def run(self, request: Request) -> Response:
-        """Embed the inputs' texts, or queue them, or say how far a job is."""
+        """Answer the inputs, or queue them, or say how far a job is."""
         if request.query_params.get("version") != _VERSION:
             raise DeprecatedClientError("only version 3 of the protocol is spoken")
-        model = self._inference.find(_read_model(request))
+        model = await self._inference.find_here(_read_model(request))
         body = await self._inference.read_json(request)
         inputs = _read_inputs(body)
         return await self._run.answer(

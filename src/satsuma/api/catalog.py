@@ -26,7 +26,8 @@ from satsuma.api.listing import (
 )
 from satsuma.api.ports import EmbeddingService
 from satsuma.api.query import read_query
-from satsuma.api.schemas import Schema, schemas_of
+from satsuma.kinds import kind_of
+from satsuma.kinds.schemas import Schema
 from satsuma.store.local import ModelStatus
 
 _MOST_A_PAGE: Final = 1_000  # Cloudflare answers the whole catalog as one page
@@ -111,8 +112,8 @@ class CatalogRoutes:
         found = await find_listed(self._service, name)
         if found is None:
             raise UnlistedModelError(f"No such model {shorten(name)}")
-        schemas = schemas_of(found.manifest)
-        return json_response(enveloped({"input": schemas.input, "output": schemas.output}))
+        kind = kind_of(found.manifest)
+        return json_response(enveloped({"input": kind.input, "output": kind.output}))
 
     async def tasks(self, _request: Request) -> Response:
         """Answer the tasks of the models, all as one page."""

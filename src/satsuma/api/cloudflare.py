@@ -29,8 +29,8 @@ class RunRoute:
         return account_routes("ai/run/{model:path}", self.run, methods=("POST",))
 
     async def run(self, request: Request) -> Response:
-        """Embed the body's texts, or queue them, or say how far a job is."""
-        model = self._inference.find(request.path_params["model"])
+        """Answer the body, or queue it, or say how far a job is."""
+        model = await self._inference.find_here(request.path_params["model"])
         body = await self._inference.read_json(request)
         return await self._run.answer(
             request,

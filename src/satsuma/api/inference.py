@@ -6,14 +6,14 @@ Knows no client's format: `cloudflare.py`, `binding.py` and `openai.py` read and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Any, Final, Self, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from satsuma.api.errors import shorten
+from satsuma.api.listing import find_listed
 from satsuma.api.metering import notes_of
 from satsuma.api.ports import EmbeddingService
 from satsuma.api.validation import parse_json
@@ -40,6 +40,7 @@ class Inference:
         """Ask this service; a body that takes longer to come than the deadline is late."""
         self._service = service
         self._deadline_s = deadline_s
+        self._found: dict[str, ModelManifest] = {}  # on the disk, by id
 
     def find(self, model: str) -> ModelManifest:
         """Look a model up by any of its names.
@@ -47,8 +48,26 @@ class Inference:
         Raises:
             ModelNotFoundError: if there is none; the message is Workers AI's.
         """
-        with _in_known_words(model):
+        try:
             return self._service.manifest(model)
+        except ModelNotFoundError as error:
+            raise _unknown(model) from error
+
+    async def find_here(self, name: str) -> ModelManifest:
+        """Look a model up as `find` does, and on the disk where no catalog knows what it takes.
+
+        Raises:
+            ModelNotFoundError: as `find`.
+        """
+        manifest = self.find(name)
+        if manifest.files:  # a catalog's
+            return manifest
+        if manifest.id not in self._found:
+            listed = await find_listed(self._service, name)
+            if listed is None or not listed.is_here:
+                return manifest  # it is not here, which whoever asks it is told
+            self._found[manifest.id] = listed.manifest
+        return self._found[manifest.id]
 
     async def read_json(self, request: Request) -> Any:
         """Read the body as JSON, whatever its Content-Type says.
@@ -69,10 +88,11 @@ class Inference:
         model, notes = embed_request.model, notes_of(request.scope)
         notes.model = model
         try:
-            with _in_known_words(model):
-                result = await _unless_gone(self._service.embed(embed_request), request.receive)
-        except ModelError:
+            result = await _unless_gone(self._service.embed(embed_request), request.receive)
+        except ModelError as error:
             notes.model = ""  # it is not here: anybody can make up such names
+            if isinstance(error, ModelNotFoundError):
+                raise _unknown(model) from error
             raise
         notes.note_result(result)
         return result
@@ -83,8 +103,10 @@ class Inference:
         Raises:
             ModelError: if they are not.
         """
-        with _in_known_words(model.id):
+        try:
             await self._service.check_installed(model.id)
+        except ModelNotFoundError as error:
+            raise _unknown(model.id) from error
 
     async def _read_body(self, request: Request) -> bytes:
         try:
@@ -106,14 +128,9 @@ async def _receive_body(receive: Receive) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-@contextmanager
-def _in_known_words(model: str) -> Iterator[None]:
+def _unknown(model: str) -> ModelNotFoundError:
     """Say of an unknown model what Workers AI says; our own words may name the server's folders."""
-    try:
-        yield
-    except ModelNotFoundError as error:
-        message = f"No such model {shorten(model)} or task"
-        raise ModelNotFoundError(message) from error
+    return ModelNotFoundError(f"No such model {shorten(model)} or task")
 
 
 async def _unless_gone(work: Coroutine[Any, Any, _T], receive: Receive) -> _T:

@@ -16,13 +16,14 @@ from satsuma.api.ports import EmbeddingService
 from satsuma.errors import ModelNotFoundError
 from satsuma.store.catalog import LOCAL_PREFIX, bundled_tasks
 from satsuma.store.local import ModelStatus
-from satsuma.store.manifest import Listing, ModelManifest, Task
+from satsuma.store.manifest import RERANKER, Listing, ModelManifest, Task
 
 # Cloudflare's catalog has nothing like these.
 INSTALLED_PROPERTY: Final = "satsuma_installed"
 LICENCE_PROPERTY: Final = "satsuma_licence"
 
 _EMBEDDINGS: Final = "Text Embeddings"
+_CLASSIFICATION: Final = "Text Classification"
 _SOURCES: Final = {"@cf": 1, "@hf": 2, "@local": 3}  # the third is satsuma's own
 
 
@@ -45,7 +46,7 @@ def listing_of(manifest: ModelManifest) -> Listing:
         id=_made_id("model", manifest.id),
         source=_SOURCES[prefix],
         author="local" if is_local else first.lower(),
-        task=_EMBEDDINGS,
+        task=_CLASSIFICATION if manifest.kind == RERANKER else _EMBEDDINGS,
         created_at="",
         info=f"https://huggingface.co/{manifest.repository}" if manifest.repository else "",
     )
@@ -94,6 +95,7 @@ def _properties(status: ModelStatus) -> list[tuple[str, Any]]:
         ("beta", "true" if listing.is_beta else ""),
         ("price", prices),
         ("info", listing.info),
+        ("context_window", str(listing.context_window or "")),
         ("max_input_tokens", str(manifest.max_tokens or "")),
         ("output_dimensions", str(manifest.hidden_size or "")),
         (INSTALLED_PROPERTY, "true" if status.is_here else "false"),

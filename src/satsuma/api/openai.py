@@ -55,7 +55,13 @@ class OpenAIRoutes:
         """Embed the input."""
         asked = read_openai_request(await self._inference.read_json(request))
         model = self._inference.find(asked.model).id
-        embed_request = EmbedRequest(model, asked.texts, asked.pooling, asked.dimensions)
+        embed_request = EmbedRequest(
+            model,
+            asked.texts,
+            asked.pooling,
+            asked.dimensions,
+            prompt_name=asked.prompt_name,
+        )
         result = await self._inference.embed(request, embed_request)
         answer = await _to_answer(result, asked.model, is_base64=asked.is_base64)
         return json_response(answer, answer_headers(result, request_id(request.scope)))

@@ -31,6 +31,7 @@ class OpenAIRequest:
         texts: each a string, or token ids of the model's own vocabulary.
         dimensions: None asks for whole vectors.
         pooling: satsuma's own addition; None asks for the model's default.
+        prompt_name: satsuma's own; which of the model's own prompts comes before each text.
         is_base64: the vectors are wanted as base64 of little-endian float32.
     """
 
@@ -38,6 +39,7 @@ class OpenAIRequest:
     texts: tuple[str | TokenIds, ...]
     dimensions: int | None
     pooling: Pooling | None
+    prompt_name: str | None
     is_base64: bool
 
 
@@ -57,6 +59,7 @@ def read_openai_request(body: Any) -> OpenAIRequest:
         texts=_read_texts(body.get("input")),
         dimensions=_read_dimensions(body),
         pooling=None if pooling is None else Pooling(pooling),
+        prompt_name=_read_choice(body, "prompt_name", None),
         is_base64=encoding_format == "base64",
     )
 

@@ -18,8 +18,8 @@ from satsuma.api.answers import enveloped, json_response
 from satsuma.api.identity import token_record
 from satsuma.api.inference import Inference
 from satsuma.api.ports import EmbeddingService
-from satsuma.api.schemas import MAX_TEXTS
 from satsuma.errors import InvalidInputError
+from satsuma.kinds.schemas import MAX_TEXTS
 from satsuma.service import Stats
 from satsuma.types import TextTokens
 

@@ -21,7 +21,7 @@ BINDING_PATHS: Final = BINDING_RUN_PATHS | {"/ai-api/models/search"}  # all that
 
 _ACCOUNT: Final = re.compile(r"/client/v4/accounts/([^/]*)(?:/|$)")
 _RUN: Final = re.compile(r"/client/v4/accounts/[^/]*/ai/run/")
-_EMBEDDINGS: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1/embeddings")
+_EMBEDDINGS: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1/(embeddings|rerank)")
 _OPENAI: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1(/|$)")
 
 _NUM_KNOWN: Final = 64  # few, for a path may be long, and clients keep to theirs

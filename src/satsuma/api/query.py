@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.datastructures import QueryParams
 
 from satsuma.api.errors import InvalidQueryError, shorten
-from satsuma.api.schemas import Schema
+from satsuma.kinds.schemas import Schema
 
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 _TRUTH: Final = {"true": True, "false": False}

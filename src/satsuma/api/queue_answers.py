@@ -9,27 +9,49 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import numpy as np
 import orjson
 from starlette.responses import Response, StreamingResponse
 
 from satsuma.api.answers import enveloped, json_response
 from satsuma.api.envelopes import Failure
 from satsuma.api.errors import find_answer
-from satsuma.errors import AttemptsSpentError, InvalidInputError, JobCancelledError, SatsumaError
+from satsuma.errors import (
+    AttemptsSpentError,
+    ContextExceededError,
+    InvalidInputError,
+    JobCancelledError,
+    SatsumaError,
+    TextTooLongError,
+)
 from satsuma.jobs.queue import JobQueue
 from satsuma.jobs.records import Answered, Job, Reason
 from satsuma.jobs.states import JobStatus
+from satsuma.kinds.embedding import EMBEDDING
+from satsuma.kinds.kind import Kept, Render
 from satsuma.types import Usage
 
 # What a failed request's reason may be; any other is an internal error, without its text.
 _REASONS: Final[dict[str, type[SatsumaError]]] = {
-    one.code: one for one in (AttemptsSpentError, InvalidInputError, JobCancelledError)
+    one.code: one
+    for one in (
+        AttemptsSpentError,
+        ContextExceededError,
+        InvalidInputError,
+        JobCancelledError,
+        TextTooLongError,
+    )
 }
 _ENVELOPE: Final = (b'{"result":', b',"success":true,"errors":[],"messages":[]}')
 
 
-async def job_response(queue: JobQueue, job: Job, identity: str, *, is_enveloped: bool) -> Response:
+async def job_response(
+    queue: JobQueue,
+    job: Job,
+    identity: str,
+    *,
+    is_enveloped: bool,
+    render: Render = EMBEDDING.render,
+) -> Response:
     """Answer a poll, or the call that made the job.
 
     Args:
@@ -37,6 +59,7 @@ async def job_response(queue: JobQueue, job: Job, identity: str, *, is_enveloped
         job: as it was looked up.
         identity: the request's uuid.
         is_enveloped: REST's envelope around the answer, or none for the binding.
+        render: writes one request's answer, as the model's kind has it.
 
     Raises:
         QueueUnavailableError: if the database does not answer.
@@ -46,7 +69,7 @@ async def job_response(queue: JobQueue, job: Job, identity: str, *, is_enveloped
         ticket = {"status": job.status, "request_id": job.request_id, "model": job.model}
         return json_response(enveloped(ticket) if is_enveloped else ticket, headers)
     headers |= await _headers(queue, job)
-    pages = _pages(queue, job, is_enveloped=is_enveloped)
+    pages = _pages(queue, job, render, is_enveloped=is_enveloped)
     first = [await anext(pages)]  # what cannot be read at all is an error, not a cut answer
     with suppress(StopAsyncIteration):
         first.append(await anext(pages))
@@ -64,13 +87,15 @@ async def _headers(queue: JobQueue, job: Job) -> dict[str, str]:
     return headers
 
 
-async def _pages(queue: JobQueue, job: Job, *, is_enveloped: bool) -> AsyncIterator[bytes]:
+async def _pages(
+    queue: JobQueue, job: Job, render: Render, *, is_enveloped: bool
+) -> AsyncIterator[bytes]:
     """Write a finished job's answer in pieces."""
     before, after = _ENVELOPE if is_enveloped else (b"", b"")
     usage = orjson.dumps(Usage(job.prompt_tokens).to_json())
     start, end = before + b'{"responses":[', b'],"usage":' + usage + b"}" + after
     num_written = 0
-    async for page in queue.answers(job, lambda one: write_answer(job.request_id, one)):
+    async for page in queue.answers(job, lambda one: write_answer(job.request_id, one, render)):
         num_written += len(page)
         is_last = num_written == job.num_requests
         yield start + b",".join(page) + (end if is_last else b"")
@@ -86,9 +111,11 @@ async def _chain(first: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIte
         yield piece
 
 
-def write_answer(request_id: str, answered: Answered) -> bytes:
+def write_answer(request_id: str, answered: Answered, render: Render = EMBEDDING.render) -> bytes:
     """Write one of `responses`. Takes milliseconds for many vectors: not for the event loop."""
-    result = {} if answered.vectors is None else _result(answered)
+    vectors = answered.vectors
+    kept = None if vectors is None else Kept(vectors, answered.pooling)
+    result = {} if kept is None else render(kept, answered.shown)
     written = {
         "id": answered.position,
         "result": result,
@@ -98,11 +125,6 @@ def write_answer(request_id: str, answered: Answered) -> bytes:
     if answered.reason is not None:
         written["errors"] = [_error(request_id, answered.reason)]
     return orjson.dumps(written, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _result(answered: Answered) -> dict[str, Any]:
-    vectors = np.ascontiguousarray(answered.vectors)  # (B, H)
-    return {"shape": vectors.shape, "data": vectors, "pooling": answered.pooling}
 
 
 def _error(request_id: str, reason: Reason) -> dict[str, Any]:

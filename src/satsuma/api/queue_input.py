@@ -1,6 +1,6 @@
-"""What a run route is asked: to embed now, to queue, or how far a queued job is.
+"""What a run route is asked: to answer now, to queue, or how far a queued job is.
 
-`validation.py` decides what is valid; here the queue's part of it becomes the requests of a job.
+The model's kind decides what is valid; here the queue's part of it becomes the requests of a job.
 
 Source: https://developers.cloudflare.com/workers-ai/features/batch-api/.
 """
@@ -13,16 +13,22 @@ from typing import Any, Final
 
 import orjson
 
-from satsuma.api.schemas import POLL, schemas_of
-from satsuma.api.validation import explain, parse_request, says_queue
+from satsuma.api.validation import says_queue
 from satsuma.errors import InvalidInputError, JobTooLargeError
+from satsuma.jobs.inputs import write_inputs
 from satsuma.jobs.records import NewRequest, QueueLimits
 from satsuma.jobs.states import guess_tokens
+from satsuma.kinds import kind_of
+from satsuma.kinds.explain import explain
+from satsuma.kinds.kind import Parsed, parse_valid, read_input
+from satsuma.kinds.schemas import POLL
 from satsuma.store.manifest import ModelManifest
-from satsuma.types import EmbedRequest
 
 _MAX_TOKENS: Final = 512  # where nobody knows a model's
-_INLINE_REQUESTS: Final = 32
+_INLINE_ITEMS: Final = 32
+
+# The members without which no kind of model has an input.
+INPUTS: Final = frozenset({"text", "requests", "contexts", "queries", "documents"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,18 @@ class NewJob:
     requests: tuple[NewRequest, ...]
 
 
-Ask = EmbedRequest | NewJob | Poll
+Ask = Parsed | NewJob | Poll
 
 
 def is_large(body: Any) -> bool:
     """Tell a body that had better be looked at beside the event loop."""
-    requests = body.get("requests") if isinstance(body, dict) else None
-    return isinstance(requests, list | dict) and len(requests) > _INLINE_REQUESTS
+    if not isinstance(body, dict):
+        return False
+    for name in ("requests", "contexts"):
+        items = body.get(name)
+        if isinstance(items, list | dict) and len(items) > _INLINE_ITEMS:
+            return True
+    return False
 
 
 def parse_ask(
@@ -66,17 +77,17 @@ def parse_ask(
     if _is_poll(body):
         return _parse_poll(body)
     _check_count(body, limits)
-    request = parse_request(model.id, body, schemas_of(model).input)
-    if request is None:
+    parsed = read_input(kind_of(model), model.id, body)
+    if parsed is None:
         return _new_job(model, body["requests"])
     if is_queue_wanted or says_queue(body):
         return _new_job(model, [body])
-    return request
+    return parsed
 
 
 def _is_poll(body: Any) -> bool:
-    is_question = isinstance(body, dict) and "request_id" in body
-    return is_question and "text" not in body and "requests" not in body
+    """Tell a question for a job; beside an input, `request_id` means nothing."""
+    return isinstance(body, dict) and "request_id" in body and not INPUTS & body.keys()
 
 
 def _parse_poll(body: dict[str, Any]) -> Poll:
@@ -96,17 +107,19 @@ def _check_count(body: Any, limits: QueueLimits) -> None:
 
 
 def _new_job(model: ModelManifest, inputs: Sequence[dict[str, Any]]) -> NewJob:
-    max_tokens = model.max_tokens or _MAX_TOKENS
-    return NewJob(tuple(_new_request(one, max_tokens) for one in inputs))
+    return NewJob(tuple(_new_request(model, one) for one in inputs))
 
 
-def _new_request(valid: dict[str, Any], max_tokens: int) -> NewRequest:
-    """Keep of a valid input what embedding needs, and the client's name for it."""
-    texts = [valid["text"]] if isinstance(valid["text"], str) else valid["text"]
-    kept = {"text": texts, **{key: valid[key] for key in ("pooling",) if key in valid}}
+def _new_request(model: ModelManifest, valid: dict[str, Any]) -> NewRequest:
+    """Keep of a valid input what answering needs, and the client's name for it."""
+    parsed = parse_valid(kind_of(model), model.id, valid)
+    if parsed.request.outputs:
+        message = "`outputs` are for direct calls: the queue keeps vectors and scores alone"
+        raise InvalidInputError(message, param="outputs")
+    texts = [one for one in parsed.request.texts if isinstance(one, str)]
     return NewRequest(
-        inputs=orjson.dumps(kept),
+        inputs=write_inputs(parsed.request, parsed.shown),
         external_reference=orjson.dumps(valid.get("external_reference")),
         num_texts=len(texts),
-        num_tokens=guess_tokens(texts, max_tokens),
+        num_tokens=guess_tokens(texts, model.max_tokens or _MAX_TOKENS),
     )

@@ -1,4 +1,4 @@
-"""One call of a model, for REST and the binding alike: embed now, queue, or look at a job."""
+"""One call of a model, for REST and the binding alike: answer now, queue, or look at a job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from satsuma.api.answers import answer_headers, bare_answer, enveloped, json_response
+from satsuma.api.answers import (
+    NUMBERS_AT_ONCE,
+    answer_headers,
+    enveloped,
+    in_parts,
+    json_response,
+)
 from satsuma.api.identity import request_id
 from satsuma.api.inference import Inference
 from satsuma.api.queue_answers import job_response
@@ -16,8 +22,9 @@ from satsuma.background import run_in_background
 from satsuma.errors import JobNotFoundError, QueueUnavailableError
 from satsuma.jobs.queue import JobQueue
 from satsuma.jobs.records import Job, QueueLimits
+from satsuma.kinds import kind_of
+from satsuma.kinds.kind import Parsed
 from satsuma.store.manifest import ModelManifest
-from satsuma.types import EmbedRequest, EmbedResult
 
 # Where there is no queue, bodies are read all the same, to say what is wrong with them first.
 _NO_QUEUE = QueueLimits(max_requests=100, max_texts=100, max_waiting_texts=0, results_s=0.0)
@@ -55,9 +62,8 @@ class Run:
             SatsumaError: whatever is wrong with it.
         """
         ask = await self._read(model, body, is_queue_wanted=is_queue_wanted)
-        if isinstance(ask, EmbedRequest):
-            result = await self._inference.embed(request, ask)
-            return _embedded(result, request, is_enveloped=is_enveloped)
+        if isinstance(ask, Parsed):
+            return await self._answer_now(request, model, ask, is_enveloped=is_enveloped)
         queue = self._queue
         if queue is None:
             raise QueueUnavailableError("This server has none.")
@@ -66,7 +72,18 @@ class Run:
         else:
             job = await self._accept(queue, account, model, ask)
         identity = request_id(request.scope)
-        return await job_response(queue, job, identity, is_enveloped=is_enveloped)
+        render = kind_of(model).render
+        return await job_response(queue, job, identity, is_enveloped=is_enveloped, render=render)
+
+    async def _answer_now(
+        self, request: Request, model: ModelManifest, ask: Parsed, *, is_enveloped: bool
+    ) -> Response:
+        result = await self._inference.embed(request, ask.request)
+        bare = kind_of(model).render(result, ask.shown)
+        if result.multi_vectors or result.vectors.size > NUMBERS_AT_ONCE:
+            bare = await in_parts(bare)
+        headers = answer_headers(result, request_id(request.scope))
+        return json_response(enveloped(bare) if is_enveloped else bare, headers)
 
     async def _read(self, model: ModelManifest, body: Any, *, is_queue_wanted: bool) -> Ask:
         limits = _NO_QUEUE if self._queue is None else self._queue.limits
@@ -92,9 +109,3 @@ async def _find(queue: JobQueue, account: str, model: ModelManifest, poll: Poll)
             f"{queue.limits.results_s:g} s"
         )
     return job
-
-
-def _embedded(result: EmbedResult, request: Request, *, is_enveloped: bool) -> Response:
-    bare = bare_answer(result)
-    headers = answer_headers(result, request_id(request.scope))
-    return json_response(enveloped(bare) if is_enveloped else bare, headers)

@@ -1,34 +1,16 @@
-"""From a body's bytes to an `EmbedRequest`, or to the refusal that Workers AI's clients know.
+"""From a body's bytes to JSON, and the run options that may stand among its members.
 
-A small reader of JSON schemas that speaks Workers AI's grammar: each alternative that fails leaves
-a note, and the refusal lists the notes. It knows the keywords that `schemas.py` uses, and it
-decides as any reader of JSON Schema does.
-
-Cloudflare's own validator knows fewer keywords and so lets nonsense through (an empty list, a list
-of numbers, more texts than maxItems); satsuma refuses it in the same grammar: see
-docs/compatibility.md.
+What is valid is the model's kind's to say: `satsuma.kinds`.
 """
 
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Iterable, Sequence
-from itertools import islice, takewhile
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-from satsuma.api.schemas import EMBEDDINGS_INPUT, MAX_TEXTS, POOLINGS, Schema
-from satsuma.errors import InvalidInputError, MalformedJsonError
-from satsuma.types import EmbedRequest, Pooling
-
-# A hostile body must not buy long work or a long answer.
-_MAX_NOTES: Final = 50
-_MAX_NOTE_CHARACTERS: Final = 300
-_MAX_ECHO_CHARACTERS: Final = 100
-_MAX_ECHO_ITEMS: Final = 8
-_MAX_ECHO_DEPTH: Final = 4
+from satsuma.errors import MalformedJsonError
 
 
 def parse_json(body: bytes) -> Any:
@@ -49,61 +31,6 @@ def parse_json(body: bytes) -> Any:
             gc.enable()
 
 
-def parse_request(model: str, body: Any, schema: Schema = EMBEDDINGS_INPUT) -> EmbedRequest | None:
-    """Turn a decoded body into a request; None if its `requests` are for the queue.
-
-    Args:
-        model: canonical id.
-        body: any JSON value.
-        schema: an embedding model's input, from `schemas_of`.
-
-    Raises:
-        InvalidInputError: if it breaks the input schema.
-    """
-    is_embedding = _is_embedding(body)
-    if not is_embedding or "requests" in body:
-        refusal = explain(schema, body)
-        if refusal is not None:
-            raise InvalidInputError(refusal)
-    if not is_embedding:
-        return None
-    text = body["text"]
-    pooling = Pooling(body["pooling"]) if "pooling" in body else None
-    return EmbedRequest(model, (text,) if isinstance(text, str) else tuple(text), pooling)
-
-
-def explain(schema: Schema, body: Any) -> str | None:
-    """Say in Workers AI's words how a body breaks a schema; None if it does not."""
-    notes: list[str] = []
-    if "oneOf" in schema:
-        num_matches = _count_matches(schema["oneOf"], body, "", notes)
-        found = f"oneOf at '/' not met, {num_matches} matches: {_listed(notes)}"
-        return None if num_matches == 1 else found
-    try:
-        _matches(schema, body, "", notes)
-    except _RefusedError as refusal:
-        return f"{refusal}: {_listed(notes)}" if notes else str(refusal)
-    return None
-
-
-def _listed(notes: list[str]) -> str:
-    """Join the notes; of too many, the first and the last, which name the alternatives."""
-    half = _MAX_NOTES // 2
-    kept = notes if len(notes) <= _MAX_NOTES else [*notes[:half], "...", *notes[-half:]]
-    return ", ".join(note[:_MAX_NOTE_CHARACTERS] for note in kept)
-
-
-def _is_embedding(body: Any) -> bool:
-    """Recognise a valid body without walking the schema: the common case, so it must be cheap."""
-    if not isinstance(body, dict) or body.get("pooling", "mean") not in POOLINGS:
-        return False
-    text = body.get("text")
-    if isinstance(text, list):
-        is_full = 1 <= len(text) <= MAX_TEXTS
-        return is_full and all(isinstance(one, str) and one for one in text)
-    return isinstance(text, str) and text != ""
-
-
 def says_queue(body: dict[str, Any]) -> bool:
     """Read the run option from among the body's `options`."""
     options = body.get("options")
@@ -121,122 +48,3 @@ def _byte_offset(body: bytes, num_characters: int) -> int:
         return len(body.decode()[:num_characters].encode())
     except UnicodeDecodeError as error:
         return error.start
-
-
-class _RefusedError(Exception):
-    """An alternative cannot match; the text is its note."""
-
-
-def _count_matches(
-    alternatives: Sequence[Schema], value: Any, pointer: str, notes: list[str]
-) -> int:
-    num_matches = 0
-    for schema in alternatives:
-        try:
-            num_matches += _matches(schema, value, pointer, notes)
-        except _RefusedError as refusal:
-            notes.append(str(refusal))
-    return num_matches
-
-
-def _matches(schema: Schema, value: Any, pointer: str, notes: list[str]) -> bool:
-    """Compare a value with one schema: a match, no match without a word, or a `_RefusedError`."""
-    if "oneOf" in schema:
-        return _count_matches(schema["oneOf"], value, pointer, notes) == 1
-    if "properties" in schema:
-        return _matches_object(schema, value, pointer, notes)
-    if "enum" in schema and value not in schema["enum"]:
-        allowed = ",".join(schema["enum"])
-        raise _RefusedError(f"enum {_echo(value)} not in {allowed} at '{pointer}'")
-    if schema["type"] == "array":
-        return _matches_array(schema, value, pointer, notes)
-    return _matches_scalar(schema, value, pointer)
-
-
-def _matches_object(schema: Schema, value: Any, pointer: str, notes: list[str]) -> bool:
-    members = value if isinstance(value, dict) else {}
-    matched = {
-        name
-        for name, member in schema["properties"].items()
-        if name in members and _matches(member, members[name], f"{pointer}/{name}", notes)
-    }
-    missing = [name for name in schema.get("required", ()) if name not in matched]
-    if missing:
-        names = ",".join(missing)
-        raise _RefusedError(f"required properties at '{pointer or '/'}' are '{names}'")
-    return True
-
-
-def _matches_array(schema: Schema, value: Any, pointer: str, notes: list[str]) -> bool:
-    """Compare with an array schema; an object's members are looked at as if they were items."""
-    if isinstance(value, str):
-        raise _mismatch(schema, value, pointer)
-    if not isinstance(value, list | dict) or value == {}:
-        return False
-    _check_size(schema, value, pointer)
-    for key, item in _entries(value):
-        if not _matches(schema["items"], item, f"{pointer}/{key}", notes):
-            return False
-    if isinstance(value, dict):
-        raise _mismatch(schema, value, pointer)
-    return True
-
-
-def _check_size(schema: Schema, value: list[Any] | dict[str, Any], pointer: str) -> None:
-    fewest, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
-    if len(value) < fewest:
-        raise _RefusedError(f"'{pointer}' must NOT have fewer than {fewest} items")
-    if len(value) > most:
-        raise _RefusedError(f"'{pointer}' must NOT have more than {most} items")
-
-
-def _entries(value: list[Any] | dict[str, Any]) -> Iterable[tuple[int | str, Any]]:
-    return value.items() if isinstance(value, dict) else enumerate(value)
-
-
-def _matches_scalar(schema: Schema, value: Any, pointer: str) -> bool:
-    if schema["type"] not in _types_of(value):
-        raise _mismatch(schema, value, pointer)
-    shortest = schema.get("minLength", 0)
-    if isinstance(value, str) and len(value) < shortest:
-        raise _RefusedError(f"Length of '{pointer}' must be >= {shortest} not met")
-    return True
-
-
-def _mismatch(schema: Schema, value: Any, pointer: str) -> _RefusedError:
-    actual = ",".join(f"'{name}'" for name in _types_of(value))
-    return _RefusedError(f"Type mismatch of '{pointer}', '{schema['type']}' not in {actual}")
-
-
-def _types_of(value: Any) -> tuple[str, ...]:
-    """Name a JSON value's types; a list of scalars is also "binary" to Workers AI."""
-    if value is None:
-        return ("null",)
-    if isinstance(value, bool):
-        return ("boolean",)
-    if isinstance(value, int | float):
-        return ("number", "integer") if value == value // 1 else ("number",)
-    if isinstance(value, list):
-        first = islice(value, MAX_TEXTS + 1)  # more texts are refused in any case
-        seen = takewhile(lambda one: one is not None, first)  # theirs looks no further than a null
-        return ("array", "binary") if all(map(_is_byte_like, seen)) else ("array",)
-    return ("string",) if isinstance(value, str) else ("object",)
-
-
-def _is_byte_like(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
-
-
-def _echo(value: Any, depth: int = 0) -> str:
-    """Write a refused value as JavaScript's String() would, cut to a decent length."""
-    if isinstance(value, dict) or depth == _MAX_ECHO_DEPTH:
-        return "[object Object]"
-    if isinstance(value, list):
-        items = value[:_MAX_ECHO_ITEMS]
-        return ",".join("" if one is None else _echo(one, depth + 1) for one in items)
-    return (value if isinstance(value, str) else _echo_scalar(value))[:_MAX_ECHO_CHARACTERS]
-
-
-def _echo_scalar(value: Any) -> str:
-    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-    return orjson.dumps(int(value) if is_whole else value).decode()

@@ -18,6 +18,9 @@ from satsuma.bulk.repeats import RepeatIndex
 from satsuma.bulk.run import MakeEmbedder
 from satsuma.bulk.windows import Window
 from satsuma.engine.tokenizer import Tokenizer
+from satsuma.types import Tokens
+
+Read = Callable[[Sequence[str]], Sequence[Tokens]]
 
 _SAMPLE_TOKENS = 4096
 _MEASURE_S = 2.0
@@ -35,7 +38,7 @@ def estimate(job: Job, make_embedder: MakeEmbedder, progress: Progress) -> dict[
         SatsumaError: if the model or the engine fails.
     """
     check_job(job)
-    tokenizer = Tokenizer(job.model.files.folder / "tokenizer.json", job.model.traits.max_tokens)
+    read = _reader(job)
     sample = _Sample()
     progress.begin(Counts())
     with (
@@ -44,7 +47,7 @@ def estimate(job: Job, make_embedder: MakeEmbedder, progress: Progress) -> dict[
     ):
         for window in job.windows():
             texts = repeats.find_sources(window.number, window.texts).new_texts
-            counts = _count(window, texts, tokenizer, sample)
+            counts = _count(window, texts, read, sample)
             progress.advance(counts, window.next, window.share)
     counts = progress.done
     with make_embedder() as embedder:
@@ -70,10 +73,15 @@ class _Sample:
             self.num_tokens += num_tokens
 
 
-def _count(
-    window: Window, new_texts: Sequence[str], tokenizer: Tokenizer, sample: _Sample
-) -> Counts:
-    tokens = tokenizer.tokenize(new_texts)
+def _reader(job: Job) -> Read:
+    """Read texts as the model does, each behind its prompt."""
+    prompt, folder = job.model.prompt, job.model.files.folder
+    tokenizer = Tokenizer(folder / "tokenizer.json", job.model.traits.max_tokens)
+    return lambda texts: tokenizer.tokenize([prompt + text for text in texts])
+
+
+def _count(window: Window, new_texts: Sequence[str], read: Read, sample: _Sample) -> Counts:
+    tokens = read(new_texts)
     for text, one in zip(new_texts, tokens, strict=True):
         sample.add(text, len(one))
     return Counts.of_window(

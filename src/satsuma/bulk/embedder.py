@@ -57,6 +57,7 @@ class LocalEmbedder:
                 pooling=self._options.pooling,
                 dimensions=self._options.dimensions,
                 is_normalized=self._options.is_normalized,
+                prompt_name=self._options.prompt_name,
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from satsuma.asks import check_dimensions
 from satsuma.bulk.chunks import Chunker
 from satsuma.bulk.cutting import Cutter
 from satsuma.bulk.errors import InputError, OutputExistsError
@@ -22,7 +23,6 @@ from satsuma.bulk.readers import read_schema, read_slabs
 from satsuma.bulk.slabs import Slab
 from satsuma.bulk.windows import BEGINNING, Cursor, Window, side_schema
 from satsuma.engine.spans import SpanFinder
-from satsuma.service import check_dimensions
 
 ERRORS_SUFFIX = ".errors.jsonl"
 
@@ -80,6 +80,13 @@ class Job:
         """The vectors' numbers."""
         return np.dtype(self.options.dtype.value)
 
+    @property
+    def max_chunk_tokens(self) -> int:
+        """How long a chunk may be, so that the model reads it whole behind its prompt."""
+        if self.options.chunk_tokens is None or not self.model.prompt:
+            return self.model.traits.max_tokens
+        return self.model.traits.max_tokens - len(self._finder.find(self.model.prompt))
+
     @cached_property
     def side_schema(self) -> Any:
         """The schema of what goes beside the vectors."""
@@ -107,11 +114,14 @@ class Job:
             for slab in read_slabs(file, self.options.columns, skip_rows):
                 yield index, slab
 
+    @cached_property
+    def _finder(self) -> SpanFinder:
+        return SpanFinder(self.model.files.folder / "tokenizer.json")
+
     def _chunker(self) -> Chunker | None:
         if self.options.chunk_tokens is None:
             return None
-        finder = SpanFinder(self.model.files.folder / "tokenizer.json")
-        return Chunker(finder.find, self.options.chunk_tokens, self.options.overlap_tokens)
+        return Chunker(self._finder.find, self.options.chunk_tokens, self.options.overlap_tokens)
 
 
 def check_job(job: Job) -> None:
@@ -123,7 +133,7 @@ def check_job(job: Job) -> None:
         InputError: if the first file cannot be read, or lacks a column.
         OutputExistsError: if the output would replace its input.
     """
-    check_options(job.options, job.model.traits.max_tokens)
+    check_options(job.options, job.max_chunk_tokens)
     check_dimensions(job.options.dimensions, job.model.traits.hidden_size, job.model.files.manifest)
     if any(one.location is not None and _is_same(one.location, job.output) for one in job.inputs):
         raise OutputExistsError(f"{job.output_name} is the input; write elsewhere.")

@@ -35,6 +35,8 @@ class JobOptions:
         where: conditions that a row has to meet, all of them.
         limit: rows to embed at most.
         pooling: None asks for the model's own default.
+        prompt_name: which of the model's own prompts comes before each text; None asks for the
+            usual one, "" for none.
         dimensions: None asks for whole vectors.
         is_normalized: whether vectors get unit length.
         dtype: numbers of the output.
@@ -53,6 +55,7 @@ class JobOptions:
     where: tuple[Condition, ...] = ()
     limit: int | None = None
     pooling: Pooling | None = None
+    prompt_name: str | None = None
     dimensions: int | None = None
     is_normalized: bool = True
     dtype: VectorType = VectorType.FLOAT32
@@ -73,17 +76,17 @@ class JobOptions:
         return {name: value for name, value in values.items() if value not in (None, (), [])}
 
 
-def check_options(options: JobOptions, max_tokens: int) -> None:
+def check_options(options: JobOptions, max_chunk_tokens: int) -> None:
     """Refuse what cannot be meant.
 
     Args:
         options: what was asked.
-        max_tokens: the model's longest item.
+        max_chunk_tokens: the longest chunk that the model reads whole.
 
     Raises:
         ConfigurationError: says what does not go together, and what would.
     """
-    _check_chunks(options, max_tokens)
+    _check_chunks(options, max_chunk_tokens)
     _check_columns(options)
     if options.output_format is OutputFormat.VECTORIZE:
         _check_vectorize(options)
@@ -91,15 +94,15 @@ def check_options(options: JobOptions, max_tokens: int) -> None:
         raise ConfigurationError("--limit must be 1 or more.")
 
 
-def _check_chunks(options: JobOptions, max_tokens: int) -> None:
+def _check_chunks(options: JobOptions, max_chunk_tokens: int) -> None:
     chunk, overlap = options.chunk_tokens, options.overlap_tokens
     if chunk is None:
         if overlap:
             raise ConfigurationError("--overlap goes with --chunk: how long is a chunk?")
         return
-    if not _NUM_SPECIAL_TOKENS < chunk <= max_tokens:
+    if not _NUM_SPECIAL_TOKENS < chunk <= max_chunk_tokens:
         raise ConfigurationError(
-            f"--chunk must be from {_NUM_SPECIAL_TOKENS + 1} to {max_tokens}, the most that "
+            f"--chunk must be from {_NUM_SPECIAL_TOKENS + 1} to {max_chunk_tokens}, the most that "
             f"{options.model} reads, not {chunk}."
         )
     if not 0 <= overlap < chunk - _NUM_SPECIAL_TOKENS:

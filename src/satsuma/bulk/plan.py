@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from satsuma import __version__
+from satsuma.asks import check_vectors, choose_prompt
 from satsuma.bulk.locations import InputFile
 from satsuma.bulk.options import JobOptions
 from satsuma.engine.load import ModelTraits, describe_engine, read_traits
@@ -26,12 +27,15 @@ class Model:
         files: where it lies.
         traits: its numbers.
         pooling: the mode that is used.
+        prompt: what comes before each text.
         engine: what runs it, in words.
+        precision: arithmetic of the weights.
     """
 
     files: ModelFiles
     traits: ModelTraits
     pooling: Pooling
+    prompt: str
     engine: str
     precision: str
 
@@ -43,6 +47,7 @@ class Model:
             "weights_sha256": self.files.weights_sha256,
             "precision": self.precision,
             "pooling": self.pooling.value,
+            **({"prompt": self.prompt} if self.prompt else {}),
             "engine": self.engine,
         }
 
@@ -51,15 +56,18 @@ def find_model(options: JobOptions, settings: Settings) -> Model:
     """Look a job's model up; it is not loaded.
 
     Raises:
+        InvalidInputError: if it gives no vectors, or has no such prompt.
         ModelError: if it is not here, or the engine cannot run it.
         StoreError: if its files are damaged.
     """
     files = ModelStore(settings.models_dir).resolve(options.model)
     traits = read_traits(files)
+    check_vectors(traits, files.manifest.id)
     return Model(
         files=files,
         traits=traits,
         pooling=options.pooling or traits.pooling,
+        prompt=choose_prompt(options.prompt_name, traits, files.manifest.id),
         engine=describe_engine(settings)[1],
         precision=settings.precision.value,
     )

@@ -60,6 +60,11 @@ def _choice(kind: Any) -> click.Choice[str]:
 )
 @click.option("--limit", type=int, help="Rows to embed at most.")
 @click.option("--pooling", type=_choice(Pooling), help="[default: the model's own]")
+@click.option(
+    "--prompt-name",
+    metavar="NAME",
+    help='The model\'s own prompt before each text; "" is none.  [default: the usual one]',
+)
 @click.option("--dimensions", type=int, help="Cut vectors to as many; few models allow it.")
 @click.option(
     "--normalize/--no-normalize", "is_normalized", default=True, help="Unit length, or as pooled."

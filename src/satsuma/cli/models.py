@@ -13,33 +13,28 @@ from typing import Any
 
 import click
 
+from satsuma.cli.add import add
 from satsuma.cli.quantize import quantize
+from satsuma.cli.stores import models_dir_option, notify, open_store
+from satsuma.cli.verify import verify
 from satsuma.columns import align
 from satsuma.engine.architectures import SUPPORTED_MODEL_TYPES
 from satsuma.engine.architectures.folder import check_folder
 from satsuma.errors import ConfigurationError
-from satsuma.settings import load_settings
 from satsuma.store.facts import read_facts
 from satsuma.store.fetch import PulledModel, PullOptions, pull
 from satsuma.store.hub import Hub
 from satsuma.store.hub_errors import in_megabytes
 from satsuma.store.local import ModelStatus, ModelStore
-from satsuma.store.manifest import FileDigest
-from satsuma.store.places import ModelState
 
 _HEADINGS = ("ID", "DIMENSIONS", "MAX TOKENS", "POOLING", "LICENCE", "SIZE", "STATUS")
 
-_models_dir = click.option(
-    "--models-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the models; SATSUMA_MODELS_DIR and satsuma.toml set it too.",
-)
 _as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
 def models() -> None:
-    """List, pull, verify and remove models.
+    """List, pull, add, verify and remove models.
 
     \b
     Ids:
@@ -56,7 +51,7 @@ def models() -> None:
 
 
 @models.command("list")
-@_models_dir
+@models_dir_option
 @_as_json
 def list_models(models_dir: Path | None, is_json: bool) -> None:
     """List the known models and those that are here.
@@ -66,7 +61,7 @@ def list_models(models_dir: Path | None, is_json: bool) -> None:
       satsuma models list
       satsuma models list --json
     """  # noqa: D301 - click reads the \b
-    rows = _store(models_dir).list()
+    rows = open_store(models_dir).list()
     if is_json:
         click.echo(json.dumps([_to_json(row) for row in rows], indent=2))
         return
@@ -75,7 +70,7 @@ def list_models(models_dir: Path | None, is_json: bool) -> None:
 
 @models.command("pull")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@_models_dir
+@models_dir_option
 def pull_models(ids: Sequence[str], models_dir: Path | None) -> None:
     """Fetch models and check every file against its published digest.
 
@@ -87,21 +82,21 @@ def pull_models(ids: Sequence[str], models_dir: Path | None) -> None:
       satsuma models pull @cf/baai/bge-base-en-v1.5
       satsuma models pull @hf/sentence-transformers/all-MiniLM-L12-v2
     """  # noqa: D301 - click reads the \b
-    store = _store(models_dir)
+    store = open_store(models_dir)
     for model_id in ids:
         pull_model(store, model_id)
 
 
 def pull_model(store: ModelStore, model_id: str) -> None:
     """Pull one model, with a bar on a terminal and a line at the end."""
-    hub = Hub(notify=_notify, is_bar_shown=sys.stderr.isatty())
+    hub = Hub(notify=notify, is_bar_shown=sys.stderr.isatty())
     options = PullOptions(hub, SUPPORTED_MODEL_TYPES, check_folder)
     click.echo(_pulled_line(pull(store, model_id, options)))
 
 
 @models.command("info")
 @click.argument("id_", metavar="ID")
-@_models_dir
+@models_dir_option
 @_as_json
 def show_info(id_: str, models_dir: Path | None, is_json: bool) -> None:
     """Show what is known of one model, and where its files are.
@@ -111,7 +106,7 @@ def show_info(id_: str, models_dir: Path | None, is_json: bool) -> None:
       satsuma models info @cf/baai/bge-base-en-v1.5
       satsuma models info @local/mine --json
     """  # noqa: D301 - click reads the \b
-    status = _store(models_dir).info(id_)
+    status = open_store(models_dir).info(id_)
     shown = _to_json(status) | {"decided": _decided(status)}
     if is_json:
         click.echo(json.dumps(shown, indent=2))
@@ -124,29 +119,10 @@ def show_info(id_: str, models_dir: Path | None, is_json: bool) -> None:
     click.echo("\n".join(lines))
 
 
-@models.command("verify")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@_models_dir
-def verify_models(ids: Sequence[str], models_dir: Path | None) -> None:
-    """Read every file again and compare it with its published digest.
-
-    Without an ID, verify all models that are here.
-
-    \b
-    Examples:
-      satsuma models verify
-      satsuma models verify @cf/baai/bge-base-en-v1.5
-    """  # noqa: D301 - click reads the \b
-    store = _store(models_dir)
-    here = (row.manifest.id for row in store.list() if row.state is not ModelState.NOT_INSTALLED)
-    for model_id in ids or here:
-        click.echo(_verified_line(store.info(model_id), store.verify(model_id)))
-
-
 @models.command("remove")
 @click.argument("id_", metavar="ID")
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
-@_models_dir
+@models_dir_option
 def remove_model(id_: str, is_sure: bool, models_dir: Path | None) -> None:
     """Delete a pulled model, and what only it uses in the Hugging Face cache.
 
@@ -155,7 +131,7 @@ def remove_model(id_: str, is_sure: bool, models_dir: Path | None) -> None:
       satsuma models remove @cf/baai/bge-base-en-v1.5
       satsuma models remove --yes @cf/baai/bge-base-en-v1.5
     """  # noqa: D301 - click reads the \b
-    store = _store(models_dir)
+    store = open_store(models_dir)
     status = store.info(id_)
     if not is_sure:
         _confirm(status)
@@ -163,15 +139,8 @@ def remove_model(id_: str, is_sure: bool, models_dir: Path | None) -> None:
     click.echo(f"removed {status.manifest.id} from {folder}")
 
 
-models.add_command(quantize)
-
-
-def _store(models_dir: Path | None) -> ModelStore:
-    return ModelStore(load_settings({"models_dir": models_dir}).models_dir)
-
-
-def _notify(message: str) -> None:
-    click.echo(message, err=True)
+for _command in (add, verify, quantize):
+    models.add_command(_command)
 
 
 def _confirm(status: ModelStatus) -> None:
@@ -188,13 +157,6 @@ def _pulled_line(pulled: PulledModel) -> str:
     if pulled.was_installed:
         return f"{pulled.manifest.id} is here already, all as published ({size})"
     return f"pulled {pulled.manifest.id} ({size}) in {pulled.duration_s:.0f} s"
-
-
-def _verified_line(status: ModelStatus, files: Sequence[FileDigest]) -> str:
-    size = in_megabytes(sum(file.size_bytes or 0 for file in files))
-    is_local = status.state is ModelState.LOCAL
-    finding = "readable; nobody published their digests" if is_local else "all as published"
-    return f"{status.manifest.id}: {len(files)} files, {size}, {finding}"
 
 
 def _columns(row: ModelStatus) -> tuple[str, ...]:
@@ -222,6 +184,7 @@ def _decided(row: ModelStatus) -> dict[str, dict[str, Any]]:
         "pooling": facts.pooling,
         "dense_layers": ", ".join(dense.folder for dense in facts.denses),
         "is_normalized": facts.is_normalized,
+        "gives_scores": facts.gives_scores,
         "prompts": dict(facts.prompts),
         "default_prompt": facts.default_prompt,
     }

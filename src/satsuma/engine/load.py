@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,17 +19,20 @@ from satsuma.engine.backends import (
     describe_engine,
 )
 from satsuma.engine.fake import FakeEncoder
+from satsuma.engine.heads import TokenHeads, load_heads
 from satsuma.engine.packed_cache import cache_key, open_packed
 from satsuma.engine.pooling import pool
 from satsuma.engine.protocol import Encoder, Microbatch, Width
 from satsuma.engine.self_test import run_self_test
 from satsuma.engine.tokenizer import Tokenizer
 from satsuma.engine.weights import Weights
+from satsuma.errors import UnsupportedModelError
 from satsuma.settings import Settings
 from satsuma.store.facts import read_facts
 from satsuma.store.manifest import ModelFiles, PublishedVector
 from satsuma.types import FloatArray, Pooling, Precision
 
+_FLOAT_BYTES = 4
 _BUILD_COPIES = 3  # the source graph's weights, and the packed file's, unpacked and packed
 _WARM_UP_TEXT = "the quick brown fox jumps over the lazy dog " * 14  # 128 tokens
 
@@ -36,9 +40,11 @@ __all__ = [
     "FakeEncoder",
     "LoadedModel",
     "ModelTraits",
+    "check_model",
     "count_lanes",
     "count_threads",
     "describe_engine",
+    "estimate_memory_bytes",
     "load_model",
     "read_traits",
 ]
@@ -52,11 +58,17 @@ class ModelTraits:
         hidden_size: width H of its vectors.
         max_tokens: longest item, [CLS] and [SEP] included.
         pooling: the default mode.
+        prompts: as of a loaded model.
+        default_prompt: as of a loaded model.
+        gives_scores: as of a loaded model.
     """
 
     hidden_size: int
     max_tokens: int
     pooling: Pooling
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str = ""
+    gives_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,7 @@ class LoadedModel:
         default_prompt: what comes before a text of which nothing is said.
         gives_scores: whether it scores pairs of texts (`Tokenizer.tokenize_pairs`, pooling `cls`)
             and gives no vectors.
+        heads: makes more of every token; None if the model has no such heads.
     """
 
     id: str
@@ -83,6 +96,7 @@ class LoadedModel:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str = ""
     gives_scores: bool = False
+    heads: TokenHeads | None = None
 
     def embed_one(self, text: str, pooling: Pooling) -> FloatArray:
         """Embed one text by itself, past any queue: (H,) float32, as `pooling.pool` leaves it."""
@@ -122,18 +136,18 @@ def load_model(
         EngineError: if the runtime cannot load it.
         DiskFullError: if there is no room for the packed weights.
     """
-    facts = read_facts(files.folder)
-    architecture = read_architecture(files.folder, facts)
-    config, traits = architecture.config, _traits(files, architecture)
+    architecture, traits = _read(files)
+    tokenizer = Tokenizer(files.folder / "tokenizer.json", traits.max_tokens)
     loaded = LoadedModel(
         id=files.manifest.id,
         encoder=_load_encoder(files, architecture, settings),
-        tokenizer=Tokenizer(files.folder / "tokenizer.json", traits.max_tokens),
+        tokenizer=tokenizer,
         pooling=traits.pooling,
         precision=settings.precision,
-        prompts=facts.prompts,
-        default_prompt=facts.prompts.get(facts.default_prompt, ""),
-        gives_scores=config.gives_scores,
+        prompts=traits.prompts,
+        default_prompt=traits.default_prompt,
+        gives_scores=traits.gives_scores,
+        heads=load_heads(files.folder, traits.hidden_size, tokenizer.special_ids),
     )
     if not settings.skip_self_test:
         run_self_test(loaded.id, published, loaded.embed_one, settings.precision)
@@ -146,14 +160,48 @@ def read_traits(files: ModelFiles) -> ModelTraits:
     Raises:
         UnsupportedModelError: if the engine cannot run the model.
     """
-    return _traits(files, read_architecture(files.folder, read_facts(files.folder)))
+    return _read(files)[1]
 
 
-def _traits(files: ModelFiles, architecture: Architecture) -> ModelTraits:
-    config, manifest = architecture.config, files.manifest
-    max_tokens = min(manifest.max_tokens or config.max_tokens, config.max_tokens)
-    pooling = Pooling.CLS if config.gives_scores else manifest.pooling or Pooling.MEAN
-    return ModelTraits(architecture.hidden_size, max_tokens, pooling)
+def check_model(files: ModelFiles) -> ModelTraits:
+    """Look whether a model could be loaded: its small files, its tokenizer, its tensors' names.
+
+    Raises:
+        UnsupportedModelError: if the engine cannot run the model; the message says why.
+    """
+    architecture, traits = _read(files)
+    headers = _open_weights(files.weights, architecture).headers
+    architecture.blueprint(headers).check(headers)
+    Tokenizer(files.folder / "tokenizer.json", traits.max_tokens)
+    return traits
+
+
+def estimate_memory_bytes(files: ModelFiles) -> int:
+    """Estimate what a loaded model takes, in fp32, from what its checkpoint says of its tensors.
+
+    A checkpoint of 16-bit numbers takes twice its file's size. Where nothing can be read of it, the
+    file's size stands for it; loading will say what is wrong.
+    """
+    try:
+        headers = Weights(files.weights).headers
+    except UnsupportedModelError:
+        return files.weights.stat().st_size
+    return sum(_FLOAT_BYTES * math.prod(one.shape) for one in headers.values())
+
+
+def _read(files: ModelFiles) -> tuple[Architecture, ModelTraits]:
+    facts, manifest = read_facts(files.folder), files.manifest
+    architecture = read_architecture(files.folder, facts)
+    config = architecture.config
+    traits = ModelTraits(
+        hidden_size=architecture.hidden_size,
+        max_tokens=min(manifest.max_tokens or config.max_tokens, config.max_tokens),
+        pooling=Pooling.CLS if config.gives_scores else manifest.pooling or Pooling.MEAN,
+        prompts=facts.prompts,
+        default_prompt=facts.prompts.get(facts.default_prompt, ""),
+        gives_scores=config.gives_scores,
+    )
+    return architecture, traits
 
 
 def _load_encoder(files: ModelFiles, architecture: Architecture, settings: Settings) -> Encoder:
@@ -168,8 +216,12 @@ def _load_encoder(files: ModelFiles, architecture: Architecture, settings: Setti
 
 def _build_packed(path: Path, architecture: Architecture, backend: Backend, target: Path) -> None:
     """Pack a checkpoint, and the dense layers beside it, into an empty target folder."""
-    modules = [dense.linear.weight.name.rpartition("/")[0] for dense in architecture.denses]
-    weights = Weights(path, modules)
+    weights = _open_weights(path, architecture)
     headers = weights.headers
     architecture.blueprint(headers).check(headers)
     backend.write(headers, weights.read, target)
+
+
+def _open_weights(path: Path, architecture: Architecture) -> Weights:
+    modules = [dense.linear.weight.name.rpartition("/")[0] for dense in architecture.denses]
+    return Weights(path, modules)

@@ -37,7 +37,7 @@ def run_self_test(
         SelfTestError: naming the text, the expected and the actual values.
     """
     for expected in published:
-        actual = embed(expected.text, expected.pooling)[: len(expected.first)]
+        actual = embed(expected.prompt + expected.text, expected.pooling)[: len(expected.first)]
         if _agrees(actual, np.array(expected.first), precision):
             continue
         difference = _describe(expected, actual)
@@ -62,7 +62,7 @@ _DOUBTED = "%s does not give a vector of uncertain origin, and is served. %s"
 
 def _describe(expected: PublishedVector, actual: FloatArray) -> str:
     return (
-        f"Text {expected.text!r} with {expected.pooling} pooling: "
+        f"Text {expected.prompt + expected.text!r} with {expected.pooling} pooling: "
         f"expected {_show(expected.first)} ({expected.source}), got {_show(actual)}."
     )
 

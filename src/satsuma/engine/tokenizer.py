@@ -55,6 +55,8 @@ class Tokenizer:
                 f"{max_tokens} in all."
             )
         self._tokenizer.enable_truncation(max_tokens)
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        self.special_ids = frozenset(one for one, token in added if token.special)
         self.max_tokens = max_tokens
         self.vocab_size = self._tokenizer.get_vocab_size()
 
@@ -91,16 +93,27 @@ class Tokenizer:
     def tokenize_pairs(self, query: str, contexts: Sequence[str]) -> list[Tokens]:
         """Tokenise a query with each of several texts, as a classifier of pairs wants them.
 
-        A pair that is too long is cut at its longer text's end.
+        A pair that is too long is cut at its longer text's end. Beyond 16 characters a token of the
+        limit, the query is not looked at: it is read as often as there are contexts.
         """
-        limit = _CUTS_CHARACTERS_PER_TOKEN[1] * self.max_tokens
-        left, rights = _cut(query, limit), [_cut(context, limit) for context in contexts]
+        few, limit = (number * self.max_tokens for number in _CUTS_CHARACTERS_PER_TOKEN)
+        left, rights = _cut(query, few), [_cut(context, limit) for context in contexts]
         pairs = [(left.beginning, right.beginning) for right in rights]
         encodings = self._tokenizer.encode_batch_fast(pairs)
         return [
             _to_tokens(encoding, is_cut=left.loses_words or right.loses_words)
             for encoding, right in zip(encodings, rights, strict=True)
         ]
+
+    def count(self, text: str) -> int:
+        """Count all tokens of a text, those beyond the limit too.
+
+        Beyond 256 characters a token of the limit, it is not looked at.
+        """
+        cut = _cut(text, _CUTS_CHARACTERS_PER_TOKEN[1] * self.max_tokens)
+        encoding = self._tokenizer.encode_batch_fast([cut.beginning])[0]
+        length = self._frame.length
+        return len(encoding.ids) + sum(len(one.ids) - length for one in encoding.overflowing)
 
     def _read(self, text: str | TokenIds, index: int) -> Tokens | None:
         """Tokenise what needs no library: token ids, and plain texts of known words."""

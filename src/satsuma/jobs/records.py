@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from satsuma.jobs.states import Attempts, JobStatus, status_of
 from satsuma.types import EmbedResult, FloatArray
@@ -38,7 +39,7 @@ class NewRequest:
     """A request as it was sent.
 
     Attributes:
-        inputs: JSON of the input: `text` and perhaps `pooling`, valid by the model's schema.
+        inputs: JSON, as `inputs.py` writes it.
         external_reference: JSON of what the client calls it.
         num_texts: how many texts it has.
         num_tokens: about how many tokens those have.
@@ -97,8 +98,9 @@ class Answered:
     """A finished request.
 
     Attributes:
-        vectors: (B, H) float32; None if it failed.
+        vectors: (B, H) float32, or (B, 1) scores; None if it failed.
         reason: why it failed; None if it did not.
+        shown: what the answer's writer has to know of the input.
     """
 
     position: int
@@ -107,6 +109,7 @@ class Answered:
     pooling: str
     precision: str
     reason: Reason | None
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, select, update
 
 from satsuma.errors import AttemptsSpentError
+from satsuma.jobs.inputs import keep_shown, read_shown
 from satsuma.jobs.records import (
     Answered,
     Claimed,
@@ -124,7 +125,7 @@ def after_attempt(outcome: Outcome, now_s: float) -> dict[str, Any]:
         attempts = attempts.after_error()
         spent = f"the engine failed on it {attempts.num_errors} times: {ending.reason}"
         return _tried(claimed.place, attempts, now_s, claimed.inputs, spent)
-    finished = _finished(ending)
+    finished = _finished(ending, claimed.inputs)
     if finished is None:
         return row_of(claimed.place, attempts, inputs=claimed.inputs, ready_at_s=now_s)
     return row_of(claimed.place, attempts, ready_at_s=now_s, **finished)
@@ -147,8 +148,8 @@ def _tried(
     return row_of(place, attempts, ready_at_s=now_s, **_failed(reason))
 
 
-def _finished(ending: Ending) -> dict[str, Any] | None:
-    """Give the columns of a finished request; None if it is not."""
+def _finished(ending: Ending, inputs: bytes) -> dict[str, Any] | None:
+    """Give the columns of a finished request, whose texts go; None if it is not."""
     if isinstance(ending, Refused):
         return _failed(ending.reason)
     if not isinstance(ending, Done):
@@ -156,6 +157,7 @@ def _finished(ending: Ending) -> dict[str, Any] | None:
     result = ending.result
     return {
         "state": RequestState.DONE.value,
+        "inputs": keep_shown(inputs),
         "vectors": _to_bytes(result.vectors),
         "pooling": result.pooling.value,
         "precision": result.precision.value,
@@ -185,6 +187,7 @@ def update_each(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 ANSWER_COLUMNS: Final = (
     "position",
+    "inputs",
     "external_reference",
     "num_texts",
     "vectors",
@@ -215,6 +218,7 @@ def answer_of(row: Row[Any]) -> Answered:
         pooling=row.pooling or "",
         precision=row.precision or "",
         reason=None if row.error_code is None else Reason(row.error_code, row.reason),
+        shown=read_shown(row.inputs),
     )
 
 

@@ -71,14 +71,14 @@ REQUESTS: Final = Table(
     Column("state", String(8), nullable=False),
     Column("server", String(36)),  # whose it is while it runs
     Column("is_alone", Boolean, nullable=False, default=False),
-    Column("inputs", LargeBinary),  # JSON; gone once it is finished
+    Column("inputs", LargeBinary),  # JSON; its texts are gone once it is finished
     Column("external_reference", LargeBinary, nullable=False),  # JSON
     _count("num_texts"),
     _count("num_tokens"),
     _count("num_errors"),
     _count("num_losses"),
     _count("num_lone_losses"),
-    Column("vectors", LargeBinary),  # num_texts rows of float32, little-endian
+    Column("vectors", LargeBinary),  # num_texts rows of float32, little-endian; scores too
     Column("pooling", String(16)),
     Column("precision", String(16)),
     Column("error_code", String(64)),

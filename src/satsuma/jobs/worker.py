@@ -16,8 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-import orjson
-
 from satsuma.background import run_in_background
 from satsuma.errors import (
     EngineError,
@@ -28,9 +26,10 @@ from satsuma.errors import (
     SatsumaError,
     ShuttingDownError,
 )
+from satsuma.jobs.inputs import read_inputs
 from satsuma.jobs.records import Claimed, Done, Ending, Erred, Outcome, Reason, Refused, Released
 from satsuma.jobs.states import MAX_SLICE_REQUESTS, outage_pause_s
-from satsuma.types import EmbedRequest, EmbedResult, Pooling
+from satsuma.types import EmbedRequest, EmbedResult
 
 if TYPE_CHECKING:  # slow to import: `assembly.py`
     from satsuma.jobs.claims import Claims
@@ -279,7 +278,7 @@ class Worker:
     async def _embed_one(self, claimed: Claimed) -> Ending:
         """Answer a request, or say what became of it."""
         try:
-            return Done(await self._embed(_read(claimed)))
+            return Done(await self._embed(read_inputs(claimed.model, claimed.inputs)))
         except ShuttingDownError:
             return Released()
         except ModelError as error:
@@ -293,12 +292,6 @@ class Worker:
         except Exception as error:
             _LOGGER.exception("a queued request failed in an unknown way")
             return Erred(type(error).__name__)
-
-
-def _read(claimed: Claimed) -> EmbedRequest:
-    inputs = orjson.loads(claimed.inputs)
-    pooling = Pooling(inputs["pooling"]) if "pooling" in inputs else None
-    return EmbedRequest(claimed.model, tuple(inputs["text"]), pooling, is_background=True)
 
 
 async def _call(work: Callable[[], _T]) -> _T | Exception:

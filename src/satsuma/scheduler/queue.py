@@ -36,11 +36,13 @@ class Outcome:
         vectors: (B, H) float32, in the request's order.
         queue_s: from submission to the start of the last microbatch.
         inference_s: the longest microbatch that carried one of the items.
+        states: (T, H) float32 hidden states of each item, where they were wanted.
     """
 
     vectors: FloatArray
     queue_s: float
     inference_s: float
+    states: tuple[FloatArray, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +58,7 @@ class Ticket:
     inference_s: float = 0.0
     waiting_tokens: int = 0  # of its items that no lane has taken
     is_normalized: bool = True
+    states: dict[int, FloatArray] | None = None  # (T, H) by row, where they are wanted
     lock: threading.Lock = field(default_factory=threading.Lock)  # lanes end together
 
 

@@ -53,6 +53,8 @@ class Run:
         hidden_states = self.queue.encoder.encode(microbatch, self.width)  # (T, H)
         if len(hidden_states) != len(microbatch.token_ids):
             raise EngineError(f"{len(hidden_states)} rows for {len(microbatch.token_ids)} tokens.")
+        if any(item.ticket.states is not None for item in self.items):
+            self._keep_states(hidden_states)
         poolings = [item.pooling for item in self.items]
         is_scaled = self.queue.encoder.is_normalized
         unscaled = [
@@ -66,6 +68,15 @@ class Run:
         if not np.isfinite(vectors).all():
             raise EngineError("The engine returned values that are not finite.")
         return vectors
+
+    def _keep_states(self, hidden_states: FloatArray) -> None:
+        """Copy the hidden states of items whose request wants them."""
+        start = 0
+        for item in self.items:
+            end = start + len(item)
+            if item.ticket.states is not None:
+                item.ticket.states[item.row] = hidden_states[start:end].copy()  # (T, H)
+            start = end
 
 
 def deliver(run: Run, vectors: FloatArray, ended_at_s: float) -> None:
@@ -95,7 +106,9 @@ def _answer(item: Item, vector: FloatArray, started_at_s: float, ended_at_s: flo
         ticket.num_pending -= 1
         is_whole = ticket.num_pending == 0
     if is_whole:
-        outcome = Outcome(ticket.vectors, ticket.queue_s, ticket.inference_s)
+        states = ticket.states or {}
+        in_order = tuple(states[row] for row in sorted(states))
+        outcome = Outcome(ticket.vectors, ticket.queue_s, ticket.inference_s, in_order)
         try:
             ticket.future.set_result(outcome)
         except InvalidStateError:  # the client went away

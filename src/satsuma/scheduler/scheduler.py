@@ -82,7 +82,7 @@ class Scheduler:
 
     # --- for requests -------------------------------------------------------------------------
 
-    def submit(
+    def submit(  # noqa: PLR0913  what a request says of its items
         self,
         encoder: Encoder,
         token_ids: list[IntArray],
@@ -90,6 +90,7 @@ class Scheduler:
         *,
         is_normalized: bool = True,
         is_background: bool = False,
+        keeps_states: bool = False,
     ) -> Future[Outcome]:
         """Queue one request.
 
@@ -100,6 +101,7 @@ class Scheduler:
             is_normalized: whether the vectors get unit length.
             is_background: it runs when nothing else waits, however long that takes, and is never
                 refused for what waits.
+            keeps_states: give the items' hidden states as well.
 
         Returns:
             Its vectors, later; cancelling the future takes what is left of it out of the queue.
@@ -113,6 +115,7 @@ class Scheduler:
         size = size_of(num_tokens, self._token_budget, is_background=is_background)
         ticket, items = make_ticket(encoder.hidden_size, token_ids, pooling, self._clock(), size)
         ticket.is_normalized = is_normalized
+        ticket.states = {} if keeps_states else None
         with self._lock:
             if self._is_closed:
                 raise ShuttingDownError("The server is stopping.")

@@ -1,7 +1,7 @@
 """The models that are known without asking anybody, and the grammar of model ids.
 
-The facts are package data (`catalog.toml`, `published_vectors.json`); this module reads them. It
-does not know what is installed.
+The facts are package data (`catalog.toml`, `published_vectors.json`, `published_scores.json`); this
+module reads them. It does not know what is installed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from satsuma.store.manifest import (
     ModelManifest,
     PackageSource,
     Price,
+    PublishedScores,
     PublishedVector,
     Task,
 )
@@ -50,15 +51,17 @@ _RESERVED = frozenset({"@local/cf", "@local/hf"})
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A set of manifests, and the vectors that were published for them.
+    """A set of manifests, and what was published of their answers.
 
     Attributes:
         manifests: in the order in which they are shown.
         vectors: published vectors by model id.
+        scores: published scores by model id.
     """
 
     manifests: tuple[ModelManifest, ...] = ()
     vectors: Mapping[str, tuple[PublishedVector, ...]] = field(default_factory=dict)
+    scores: Mapping[str, tuple[PublishedScores, ...]] = field(default_factory=dict)
 
     def canonical_id(self, name: str) -> str:
         """Spell a model's name in the one way that the rest of satsuma uses.
@@ -88,14 +91,20 @@ class Catalog:
         """Give the vectors that somebody published for a model; none if nobody did."""
         return tuple(self.vectors.get(self.canonical_id(name), ()))
 
+    def published_scores(self, name: str) -> tuple[PublishedScores, ...]:
+        """Give the scores that somebody published for a model; none if nobody did."""
+        return tuple(self.scores.get(self.canonical_id(name), ()))
+
 
 @lru_cache(maxsize=1)
 def bundled_catalog() -> Catalog:
     """Read the catalog that comes with satsuma."""
     vectors = json.loads(_read_text("published_vectors.json"))
+    scores = json.loads(_read_text("published_scores.json"))
     return Catalog(
         manifests=tuple(map(parse_manifest, tomllib.loads(_read_text(CATALOG_FILE))["model"])),
         vectors={model_id: tuple(map(_parse_vector, rows)) for model_id, rows in vectors.items()},
+        scores={model_id: tuple(map(_parse_scores, rows)) for model_id, rows in scores.items()},
     )
 
 
@@ -125,7 +134,7 @@ def load_catalog(models_dir: Path) -> Catalog:
         message = f"{path} is not a catalog: {error!r}. See docs/models.md for its form."
         raise ConfigurationError(message) from error
     kept = tuple(manifest for manifest in bundled.manifests if manifest.id not in replaced)
-    return Catalog(manifests=own + kept, vectors=bundled.vectors)
+    return Catalog(manifests=own + kept, vectors=bundled.vectors, scores=bundled.scores)
 
 
 def parse_manifest(entry: Mapping[str, Any]) -> ModelManifest:
@@ -145,6 +154,8 @@ def parse_manifest(entry: Mapping[str, Any]) -> ModelManifest:
         package=None if package is None else PackageSource(**package),
         aliases=tuple(entry.get("aliases", ())),
         dimensions=_parse_dimensions(entry),
+        min_dimensions=_parse_min_dimensions(entry),
+        kind=entry.get("kind", ""),
         listing=_parse_listing(entry.get("listing")),
     )
 
@@ -167,6 +178,19 @@ def _parse_dimensions(entry: Mapping[str, Any]) -> tuple[int, ...]:
     return dimensions
 
 
+def _parse_min_dimensions(entry: Mapping[str, Any]) -> int:
+    """Read the narrowest width that a model may be cut to, where any above is fine.
+
+    Raises:
+        ValueError: if it is no width below the model's own.
+    """
+    least = entry.get("min_dimensions", 0)
+    if type(least) is not int or not 0 <= least < (entry.get("hidden_size") or math.inf):
+        message = f"{entry['id']}: min_dimensions must be a whole number below hidden_size"
+        raise ValueError(message)
+    return least
+
+
 def _parse_listing(entry: Mapping[str, Any] | None) -> Listing | None:
     """Read how Cloudflare shows a model.
 
@@ -186,6 +210,19 @@ def _parse_vector(row: Mapping[str, Any]) -> PublishedVector:
         text=row["text"],
         pooling=Pooling(row["pooling"]),
         first=tuple(row["first"]),
+        source=row["source"],
+        is_certain=row.get("is_certain", True),
+        prompt=row.get("prompt", ""),
+    )
+
+
+def _parse_scores(row: Mapping[str, Any]) -> PublishedScores:
+    """Read a row; a classifier's own numbers are published as `logits`."""
+    logits = (1 / (1 + math.exp(-one)) for one in row.get("logits", ()))
+    return PublishedScores(
+        query=row["query"],
+        texts=tuple(row["texts"]),
+        scores=tuple(row.get("scores", logits)),
         source=row["source"],
         is_certain=row.get("is_certain", True),
     )

@@ -36,6 +36,7 @@ _POOLING_NAMES = {
 }
 _ACTIVATIONS = {"Identity": "identity", "Tanh": "tanh", "GELU": "gelu", "ReLU": "relu"}
 _OFFSETS = ("xlm-roberta", "roberta", "camembert")  # they number positions from beyond the padding
+_CLASSIFIER = "ForSequenceClassification"
 _MOST = 1 << 24  # of anything that a file counts; more is a mistake, or a trap
 
 
@@ -64,13 +65,14 @@ class FolderFacts:
 
     Attributes:
         model_type: config.json's, such as `bert`; "" if it has none.
-        hidden_size: width of a vector; 0 if untold.
+        hidden_size: width of a vector; 0 if untold, or if there are none.
         max_tokens: longest item; 0 if untold.
         pooling: None if untold.
         denses: layers that follow the pooling, in order.
         is_normalized: whether vectors are scaled to length 1; also where no file tells.
         prompts: what comes before a text, by the name of its use, such as `query`.
         default_prompt: the use of a text of which nothing is said; "" for none.
+        gives_scores: whether it is a classifier, which gives scores and no vectors.
         sources: the file that each of these came from.
     """
 
@@ -82,6 +84,7 @@ class FolderFacts:
     is_normalized: bool = True
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str = ""
+    gives_scores: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -98,6 +101,7 @@ def read_facts(folder: Path) -> FolderFacts:
     pooling = _read_pooling(folder, f"{pooling_folder}/{_CONFIG}")
     denses = tuple(_read_dense(folder, path) for kind, path in modules if kind == "Dense")
     _check_order(folder, pooling, denses)
+    gives_scores = _is_classifier(config)
     width = denses[-1].out_width if denses else _whole(config.get("hidden_size"))
     max_seq_length = _whole(lengths.get("max_seq_length"))
     sources = {
@@ -109,16 +113,18 @@ def read_facts(folder: Path) -> FolderFacts:
         "is_normalized": _MODULES,
         "prompts": _PROMPTS,
         "default_prompt": _PROMPTS,
+        **({"gives_scores": _CONFIG} if gives_scores else {}),
     }
     return FolderFacts(
         model_type=str(config.get("model_type", "")),
-        hidden_size=width,
+        hidden_size=0 if gives_scores else width,
         max_tokens=max_seq_length or _count_positions(config),
         pooling=pooling,
         denses=denses,
         is_normalized=not modules or any(kind == "Normalize" for kind, _ in modules),
         prompts=_read_prompts(prompts),
         default_prompt=str(prompts.get("default_prompt_name") or ""),
+        gives_scores=gives_scores,
         sources={name: file for name, file in sources.items() if (folder / file).is_file()},
     )
 
@@ -204,6 +210,14 @@ def _read_prompts(config: Mapping[str, Any]) -> dict[str, str]:
     prompts = config.get("prompts")
     prompts = prompts if isinstance(prompts, dict) else {}
     return {str(name): prompt for name, prompt in prompts.items() if isinstance(prompt, str)}
+
+
+def _is_classifier(config: Mapping[str, Any]) -> bool:
+    """Tell a sequence classifier of a family whose heads the engine has."""
+    names = config.get("architectures")
+    names = names if isinstance(names, list) else []
+    is_of_family = config.get("model_type") in _OFFSETS
+    return is_of_family and any(str(name).endswith(_CLASSIFIER) for name in names)
 
 
 def _count_positions(config: Mapping[str, Any]) -> int:

@@ -29,7 +29,8 @@ from satsuma.store.hub_errors import disk_full
 from satsuma.store.index import fetch_from_index
 from satsuma.store.local import ModelStore, discard_folder, sweep_graves
 from satsuma.store.locks import model_lock
-from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource
+from satsuma.store.manifest import ModelManifest, PackageSource
+from satsuma.store.places import complete
 from satsuma.store.record import new_record, read_record, write_record
 
 
@@ -141,7 +142,8 @@ def _install(store: ModelStore, manifest: ModelManifest, options: PullOptions) -
     with _staging(folder, manifest.id) as staging:
         source = _gather(manifest, staging, options)
         measured = tuple(check_file(staging / file.path, file) for file in manifest.files)
-        write_record(staging, new_record(_completed(manifest, measured, staging), source))
+        completed = complete(replace(manifest, files=measured), staging)
+        write_record(staging, new_record(completed, source))
         discard_folder(folder)
         staging.rename(folder)
 
@@ -189,20 +191,6 @@ def _link(found: Mapping[str, Path], staging: Path) -> None:
         link = staging / path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(place.absolute())
-
-
-def _completed(
-    manifest: ModelManifest, measured: tuple[FileDigest, ...], folder: Path
-) -> ModelManifest:
-    """Fill what the catalog does not say with what the files do."""
-    facts = read_facts(folder)
-    return replace(
-        manifest,
-        files=measured,
-        hidden_size=manifest.hidden_size or facts.hidden_size,
-        max_tokens=manifest.max_tokens or facts.max_tokens,
-        pooling=manifest.pooling or facts.pooling,
-    )
 
 
 @contextmanager

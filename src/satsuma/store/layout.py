@@ -17,7 +17,9 @@ from satsuma.store.manifest import WEIGHTS_FILE, WEIGHTS_FILES
 _MODULE_FILE = re.compile(r"[0-9]+_[A-Za-z]+/(config\.json|model\.safetensors|pytorch_model\.bin)")
 _SMALL = ("config.json", "tokenizer.json")
 _SUPPORTED = f"satsuma needs {', '.join(_SMALL)} and one unsharded {' or '.join(WEIGHTS_FILES)}"
+_HEAD_FILES = ("sparse_linear.pt", "colbert_linear.pt")  # bge-m3's other two outputs
 _SENTENCE_FILES = (
+    *_HEAD_FILES,
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
     "tokenizer_config.json",

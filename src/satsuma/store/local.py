@@ -227,10 +227,9 @@ class ModelStore:
 
     def _locate(self, model_id: str) -> Place | None:
         """Look in the folder first: a pull wins over a package."""
-        folder = self.folder_of(model_id)
+        folder, manifest = self.folder_of(model_id), self.catalog.find(model_id)
         if model_id.startswith(LOCAL_PREFIX):
-            return local_place(model_id, folder)
-        manifest = self.catalog.find(model_id)
+            return local_place(model_id, folder, manifest)
         return pulled_place(folder, manifest) or package_place(manifest)
 
     def _weights_sha256(self, place: Place) -> str:

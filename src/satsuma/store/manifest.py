@@ -12,6 +12,7 @@ from satsuma.types import Pooling
 
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")  # in the order of preference
+RERANKER = "reranker"  # the kind of a model that scores pairs of texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,37 @@ class PublishedVector:
     """The first values of a unit-length vector that somebody published for a text.
 
     Attributes:
-        text: what was embedded.
+        text: what was embedded, without what came before it.
         pooling: how.
         first: the vector's first values.
         source: who published them, and what is doubtful about them.
         is_certain: False where the source leaves a doubt, so that a difference proves nothing.
+        prompt: what came before the text.
     """
 
     text: str
     pooling: Pooling
     first: tuple[float, ...]
+    source: str
+    is_certain: bool = True
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedScores:
+    """The scores that somebody published for texts beside a query.
+
+    Attributes:
+        query: what was asked.
+        texts: what was scored.
+        scores: of each text, as satsuma gives them: cosines, or a classifier's from 0 to 1.
+        source: as of a vector.
+        is_certain: as of a vector.
+    """
+
+    query: str
+    texts: tuple[str, ...]
+    scores: tuple[float, ...]
     source: str
     is_certain: bool = True
 
@@ -96,6 +118,7 @@ class Listing:
         created_at: UTC, as Cloudflare spells it: `2023-09-25 19:21:11.898`.
         info: address of a page about the model.
         has_queue: whether Cloudflare takes the model's requests into its asynchronous queue.
+        context_window: tokens that Cloudflare says it takes at once; 0 where it does not say.
         is_beta: whether Cloudflare calls the model a beta.
         prices: what Cloudflare asks for.
     """
@@ -108,6 +131,7 @@ class Listing:
     info: str
     has_queue: bool = False
     is_beta: bool = False
+    context_window: int = 0
     prices: tuple[Price, ...] = ()
 
 
@@ -128,6 +152,8 @@ class ModelManifest:
         package: where to get the same files from the package index, if anywhere.
         aliases: other ids that mean this model.
         dimensions: widths below `hidden_size` that the model was trained to be cut to (Matryoshka).
+        min_dimensions: any width from here up is one of them; 0 if only those listed are.
+        kind: what it takes and answers, one of `kinds.KINDS`; "" is what a text encoder does.
         listing: how Cloudflare's catalog shows it; None if it does not.
     """
 
@@ -143,6 +169,8 @@ class ModelManifest:
     package: PackageSource | None = None
     aliases: tuple[str, ...] = ()
     dimensions: tuple[int, ...] = ()
+    min_dimensions: int = 0
+    kind: str = ""
     listing: Listing | None = None
 
     @property

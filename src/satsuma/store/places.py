@@ -13,7 +13,7 @@ from pathlib import Path
 
 from satsuma.store.facts import read_facts
 from satsuma.store.layout import files_of, find_layout
-from satsuma.store.manifest import FileDigest, ModelManifest, PackageSource
+from satsuma.store.manifest import RERANKER, FileDigest, ModelManifest, PackageSource
 from satsuma.store.record import read_record
 
 
@@ -96,8 +96,13 @@ def package_place(manifest: ModelManifest | None) -> Place | None:
     return Place(manifest, ModelState.PACKAGE, folder, source)
 
 
-def local_place(model_id: str, folder: Path) -> Place | None:
+def local_place(model_id: str, folder: Path, manifest: ModelManifest | None = None) -> Place | None:
     """Look at the user's own folder.
+
+    Args:
+        model_id: of the form `@local/name`.
+        folder: need not be there.
+        manifest: the catalog's, if it has one.
 
     Raises:
         UnsupportedModelError: if it is there and lacks a file.
@@ -106,17 +111,23 @@ def local_place(model_id: str, folder: Path) -> Place | None:
         return None
     names = files_of(folder)
     find_layout(names, where=model_id)
+    known = manifest or ModelManifest(id=model_id, repository="", revision="", files=())
+    digests = {file.path: file for file in known.files}
+    files = tuple(digests.get(name, FileDigest(name)) for name in names)
+    completed = complete(replace(known, files=files), folder)
+    return Place(completed, ModelState.LOCAL, folder, "local folder")
+
+
+def complete(manifest: ModelManifest, folder: Path) -> ModelManifest:
+    """Fill what a manifest does not say with what the model's own files do."""
     facts = read_facts(folder)
-    manifest = ModelManifest(
-        id=model_id,
-        repository="",
-        revision="",
-        files=tuple(FileDigest(name) for name in names),
-        hidden_size=facts.hidden_size,
-        max_tokens=facts.max_tokens,
-        pooling=facts.pooling,
+    return replace(
+        manifest,
+        hidden_size=manifest.hidden_size or facts.hidden_size,
+        max_tokens=manifest.max_tokens or facts.max_tokens,
+        pooling=manifest.pooling or facts.pooling,
+        kind=manifest.kind or (RERANKER if facts.gives_scores else ""),
     )
-    return Place(manifest, ModelState.LOCAL, folder, "local folder")
 
 
 def _folder_of_distribution(package: PackageSource) -> Path | None:

@@ -37,13 +37,13 @@ def test_what_cannot_be_meant_is_explained(
 ) -> None:
     """Before anything is done."""
     with pytest.raises(ConfigurationError, match=message):
-        check_options(options(**wishes), max_tokens=512)
+        check_options(options(**wishes), max_chunk_tokens=512)
 
 
 def test_what_goes_together_is_let_pass(options: Callable[..., JobOptions]) -> None:
     """An id column may be called id, and be kept."""
-    check_options(options(id_column="id", keep=("id", "start"), limit=1), max_tokens=512)
-    check_options(options(chunk_tokens=512, overlap_tokens=509), max_tokens=512)
+    check_options(options(id_column="id", keep=("id", "start"), limit=1), max_chunk_tokens=512)
+    check_options(options(chunk_tokens=512, overlap_tokens=509), max_chunk_tokens=512)
 
 
 def test_each_column_is_read_once(options: Callable[..., JobOptions]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,18 @@ from support.families import write_family
 from support.models import tiny_files, tiny_manifest, write_files
 
 from satsuma.cli.models import models
-from satsuma.errors import ConfigurationError, ModelNotInstalledError
+from satsuma.errors import (
+    ConfigurationError,
+    ModelNotInstalledError,
+    SelfTestError,
+    UnsupportedModelError,
+)
+from satsuma.store import local
+from satsuma.store.catalog import bundled_catalog
 from satsuma.store.local import ModelStore
-from satsuma.store.manifest import ModelFiles
+from satsuma.store.manifest import ModelFiles, PublishedVector
 from satsuma.store.record import new_record, write_record
+from satsuma.types import Pooling
 
 MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 TINY = "@hf/acme/tiny"
@@ -39,12 +48,10 @@ def test_list_is_a_table(models_dir: Path) -> None:
     """One heading, one line a model, columns aligned."""
     lines = run(models_dir, "list").stdout.splitlines()
     assert lines[0].split("  ")[0] == "ID"
-    assert len(lines) == 1 + 4 + 2
+    assert len(lines) == 1 + 8 + 2
     status_column = lines[0].index("STATUS")
     assert [line[status_column:] for line in lines[1:]] == [
-        "not installed",
-        "not installed",
-        "not installed",
+        *["not installed"] * 7,
         "installed (package)",
         "installed",
         "local folder",
@@ -98,11 +105,86 @@ def test_verify_names_one_model(models_dir: Path) -> None:
     )
 
 
+def test_verify_claims_no_digests_that_nobody_published(models_dir: Path) -> None:
+    """Those that a catalog leaves out were learnt at the pull."""
+    (models_dir / "catalog.toml").write_text(
+        f'[[model]]\nid = "{TINY}"\nrepository = "acme/tiny"\nrevision = "{"0" * 40}"\n'
+        '[[model.file]]\npath = "config.json"\n'
+    )
+    line = run(models_dir, "verify", TINY).stdout
+    assert line == f"{TINY}: 1 files, 0.0 MB, as pulled; nobody published 1 digests\n"
+
+
 def test_verify_takes_all_that_are_here(models_dir: Path) -> None:
     """Without an id, models that are not installed are left out."""
     lines = run(models_dir, "verify").stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == [MINILM, TINY, "@local/mine"]
     assert lines[-1].endswith("readable; nobody published their digests")
+
+
+def test_verify_compares_published_answers(models_dir: Path) -> None:
+    """Of a model that has some; or not, where only the files are asked for."""
+    (line,) = run(models_dir, "verify", MINILM).stdout.splitlines()
+    assert line.endswith("all as published; 1 of 1 published answers are the same")
+    (line,) = run(models_dir, "verify", "--files-only", MINILM).stdout.splitlines()
+    assert line.endswith("all as published")
+
+
+def test_verify_says_what_is_not_here(models_dir: Path) -> None:
+    """Beside the output, so that a script reads what was verified alone."""
+    result = run(models_dir, "verify", "--files-only")
+    assert "not here, so not compared: @cf/baai/bge-small-en-v1.5, " in result.stderr
+    assert MINILM not in result.stderr
+    away = run(models_dir, "verify", "@cf/baai/bge-m3")
+    assert isinstance(away.exception, ModelNotInstalledError)
+
+
+WRONG = PublishedVector("hello", Pooling.MEAN, (0.5, 0.5), "a paper")
+DOUBTFUL = replace(WRONG, text="world", is_certain=False)
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, *vectors: PublishedVector) -> None:
+    """Let these be what somebody published of all-MiniLM."""
+    catalog = replace(bundled_catalog(), vectors={MINILM: vectors})
+    monkeypatch.setattr(local, "load_catalog", lambda _: catalog)
+
+
+def test_verify_tells_a_difference(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each on a line of its own; one that is certain fails the command."""
+    publish(monkeypatch, DOUBTFUL)
+    result = run(models_dir, "verify", MINILM)
+    first, second = result.stdout.splitlines()
+    assert first.endswith("; 0 of 1 published answers are the same")
+    assert second.startswith("  'world' differs by ")
+    assert second.endswith(" from a paper, of which there is a doubt")
+    assert result.exit_code == 0
+    publish(monkeypatch, DOUBTFUL, WRONG)
+    result = run(models_dir, "verify", MINILM)
+    assert isinstance(result.exception, SelfTestError)
+    assert len(result.stdout.splitlines()) == 3
+
+
+def test_add_makes_a_model_of_a_folder(
+    models_dir: Path, tmp_path: Path, all_minilm_files: ModelFiles
+) -> None:
+    """Its name is the folder's, unless another is given."""
+    tokenizer_json = all_minilm_files.folder / "tokenizer.json"
+    theirs = write_family(tmp_path / "theirs", "gemma3", tokenizer_json)
+    linked = run(models_dir, "add", str(theirs)).stdout
+    assert linked == f"added @local/theirs (36 dimensions), linked as {models_dir / 'theirs'}\n"
+    reranker = write_family(tmp_path / "r", "xlm_roberta_classifier", tokenizer_json)
+    copied = run(models_dir, "add", "--copy", "--name", "pairs", str(reranker)).stdout
+    assert copied == f"added @local/pairs (scores), copied to {models_dir / 'pairs'}\n"
+    assert "@local/pairs" in run(models_dir, "list").stdout
+    assert "config.json: gives_scores True" in run(models_dir, "info", "@local/pairs").stdout
+
+
+def test_add_checks_the_folder_first(models_dir: Path, tmp_path: Path) -> None:
+    """Noise in the place of weights is no model."""
+    noise = write_files(tmp_path / "noise", tiny_files())
+    result = run(models_dir, "add", str(noise))
+    assert isinstance(result.exception, UnsupportedModelError)
+    assert not (models_dir / "noise").exists()
 
 
 def test_pull_of_a_model_that_is_here_says_so(models_dir: Path) -> None:
@@ -129,7 +211,7 @@ def test_remove_with_yes(models_dir: Path) -> None:
     assert isinstance(again.exception, ModelNotInstalledError)
 
 
-@pytest.mark.parametrize("command", ["list", "pull", "info", "verify", "remove"])
+@pytest.mark.parametrize("command", ["list", "pull", "info", "add", "verify", "remove"])
 def test_help_has_examples(command: str) -> None:
     """Each page shows at least one call, on a line of its own."""
     result = CliRunner().invoke(models, [command, "--help"])

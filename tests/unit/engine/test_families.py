@@ -78,6 +78,18 @@ def test_rotary_bases_are_read_in_both_spellings() -> None:
     assert config.theta == 5e5
 
 
+def test_nomics_numbers_are_read_in_both_spellings() -> None:
+    """Older configs have GPT-2's words, newer ones BERT's; older ones have to say all they ask."""
+    both = CONFIGS["nomic"]
+    words = ("hidden_", "num_", "intermediate_", "max_position_", "layer_norm_eps", "rope_")
+    older = {k: v for k, v in both.items() if not k.startswith(words) or k == "layer_norm_epsilon"}
+    newer = {k: v for k, v in both.items() if k.startswith((*words, "model_", "type_", "vocab_"))}
+    assert parse_config(older) == parse_config(newer) == parse_config(both)
+    assert parse_config(both).max_tokens == 128
+    with pytest.raises(UnsupportedModelError, match="qkv_proj_bias None"):
+        parse_config({k: v for k, v in older.items() if k != "qkv_proj_bias"})
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -94,6 +106,12 @@ def test_rotary_bases_are_read_in_both_spellings() -> None:
         ("xlm_roberta", {"pad_token_id": -1}, "pad_token_id -1"),
         ("modernbert", {"norm_bias": True}, "norm_bias True"),
         ("modernbert", {"hidden_activation": "relu"}, "hidden_activation 'relu'"),
+        ("nomic", {"activation_function": "gelu"}, "activation_function 'gelu'"),
+        ("nomic", {"prenorm": True}, "prenorm True"),
+        ("nomic", {"qkv_proj_bias": True}, "qkv_proj_bias True"),
+        ("nomic", {"rotary_emb_fraction": 0.5}, "rotary_emb_fraction 0.5"),
+        ("nomic", {"rotary_scaling_factor": 2}, "rotary_scaling_factor 2 .*supported: none"),
+        ("nomic", {"num_experts": 8}, "num_experts 8"),
         ("qwen3", {"num_hidden_layers": 10**9}, "num_hidden_layers 1000000000; 4096 is the most"),
         ("qwen3", {"vocab_size": 10**30}, "16777216 is the most"),
         ("qwen3", {"rope_parameters": [1]}, "cannot be understood"),

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from support.encoders import numpy_bert
 
 from satsuma.bench.random_model import ModelShape, write_random_model
-from satsuma.engine.load import LoadedModel, load_model
+from satsuma.engine.load import LoadedModel, check_model, estimate_memory_bytes, load_model
 from satsuma.engine.native import library
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import (
@@ -257,3 +257,26 @@ def test_mapped_weights_may_go(tiny: ModelFiles, engine: Engine, harm: str) -> N
 def largest_file(folder: Path) -> Path:
     """Find the packed weights."""
     return max(folder.glob("*/*"), key=lambda path: path.stat().st_size)
+
+
+def test_memory_is_that_of_fp32(tiny: ModelFiles) -> None:
+    """A checkpoint of 16-bit numbers takes twice its size; of one that is none, the file counts."""
+    path = tiny.folder / "model.safetensors"
+    whole = estimate_memory_bytes(tiny)
+    tensors = load_file(path)
+    assert whole == sum(4 * values.size for values in tensors.values())
+    save_file({name: values.astype(np.float16) for name, values in tensors.items()}, path)
+    assert estimate_memory_bytes(tiny) == whole > 1.5 * path.stat().st_size
+    path.write_bytes(b"x" * 100)
+    assert estimate_memory_bytes(tiny) == 100
+
+
+def test_a_model_is_checked_without_loading_it(tiny: ModelFiles) -> None:
+    """Its numbers, its tokenizer, and the names and shapes of its tensors."""
+    traits = check_model(tiny)
+    assert traits.hidden_size == load_model(tiny, SETTINGS).encoder.hidden_size
+    path = tiny.folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file({name: t for name, t in tensors.items() if "layer.1.output" not in name}, path)
+    with pytest.raises(UnsupportedModelError, match=r"layer\.1\.output"):
+        check_model(tiny)

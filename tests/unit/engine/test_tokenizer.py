@@ -262,6 +262,16 @@ def test_a_query_is_paired_with_each_context(tmp_path: Path) -> None:
     assert long.ids.tolist()[:4] == [0, 5, 2, 2]
 
 
+def test_a_long_query_is_cut_before_it_is_read_with_each_context(tokenizer: Tokenizer) -> None:
+    """Beyond 16 characters a token it is not looked at; the pair is the same."""
+    long, context = "word " * 1_000, ["a context"]
+    (whole,) = tokenizer.tokenize_pairs(long, context)
+    (longer,) = tokenizer.tokenize_pairs(long + "word " * 100_000, context)
+    assert whole.is_truncated
+    assert longer.is_truncated
+    assert whole.ids.tolist() == longer.ids.tolist()
+
+
 @pytest.mark.parametrize("max_tokens", [1, 2])
 def test_a_limit_without_room_for_a_text_is_refused(
     all_minilm_files: ModelFiles, max_tokens: int
@@ -269,3 +279,17 @@ def test_a_limit_without_room_for_a_text_is_refused(
     """The marks alone would fill it."""
     with pytest.raises(UnsupportedModelError, match="puts 2 tokens around each text"):
         Tokenizer(all_minilm_files.folder / "tokenizer.json", max_tokens)
+
+
+@pytest.mark.parametrize("num_words", [1, 254, 255, 1000])
+def test_all_tokens_of_a_long_text_are_counted(tokenizer: Tokenizer, num_words: int) -> None:
+    """Those that are cut off too; the marks once."""
+    assert tokenizer.count("word " * num_words) == num_words + 2
+
+
+def test_pieces_are_counted_too(tmp_path: Path) -> None:
+    """With XLM-R's marks."""
+    tokenizer = Tokenizer(sentencepiece_json(tmp_path), max_tokens=8)
+    assert tokenizer.count("world " * 50) == len(
+        Tokenizer(sentencepiece_json(tmp_path), max_tokens=500).tokenize(["world " * 50])[0]
+    )

@@ -48,6 +48,28 @@ def test_mean_pooling_is_read(tmp_path: Path) -> None:
     assert read_facts(tmp_path).pooling is Pooling.MEAN
 
 
+@pytest.mark.parametrize(
+    ("model_type", "architectures", "gives_scores"),
+    [
+        ("xlm-roberta", ["XLMRobertaForSequenceClassification"], True),
+        ("roberta", ["RobertaForSequenceClassification"], True),
+        ("xlm-roberta", ["XLMRobertaModel"], False),
+        ("xlm-roberta", None, False),
+        ("bert", ["BertForSequenceClassification"], False),
+    ],
+)
+def test_a_classifier_of_a_known_head_gives_scores(
+    tmp_path: Path, model_type: str, architectures: list[str] | None, *, gives_scores: bool
+) -> None:
+    """And has no width of vectors."""
+    config = {"model_type": model_type, "architectures": architectures, "hidden_size": 16}
+    write_files(tmp_path, {"config.json": json.dumps(config).encode()})
+    facts = read_facts(tmp_path)
+    assert facts.gives_scores == gives_scores
+    assert facts.hidden_size == (0 if gives_scores else 16)
+    assert ("gives_scores" in facts.sources) == gives_scores
+
+
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff"])
 def test_config_that_is_no_object_is_refused(tmp_path: Path, content: bytes) -> None:
     """The message names the file."""

@@ -81,7 +81,7 @@ def test_unknown_cloudflare_model_is_not_found(bundled: ModelStore, method: str)
 def test_list_shows_the_catalog_without_a_folder(bundled: ModelStore) -> None:
     """A models' folder that does not exist is an empty one, and is not made."""
     states = [row.state for row in bundled.list()]
-    assert states == [ModelState.NOT_INSTALLED] * 3 + [ModelState.PACKAGE]
+    assert states == [ModelState.NOT_INSTALLED] * 7 + [ModelState.PACKAGE]
     assert not bundled.models_dir.exists()
 
 
@@ -131,6 +131,25 @@ def test_local_folder_is_a_model(bundled: ModelStore) -> None:
     assert [row.state for row in bundled.list() if row.manifest.id == "@local/mine"] == [
         "local folder"
     ]
+
+
+def test_a_catalogs_word_on_a_local_folder_counts(tmp_path: Path) -> None:
+    """What it says holds, digests too; the rest comes from the folder's files."""
+    folder = write_files(tmp_path / "mine", tiny_files())
+    said = ModelManifest(
+        "@local/mine",
+        "",
+        "",
+        (FileDigest("model.safetensors", size_bytes=1),),
+        kind="qwen3-embedding",
+        dimensions=(8,),
+    )
+    store = ModelStore(tmp_path, catalog=tiny_catalog(said))
+    found = store.info("@local/mine")
+    assert (found.manifest.kind, found.manifest.dimensions) == ("qwen3-embedding", (8,))
+    assert found.manifest.hidden_size == 16
+    assert len(found.manifest.files) == len(list(folder.iterdir()))
+    assert found.state is ModelState.DAMAGED
 
 
 def test_changed_local_weights_are_noticed(bundled: ModelStore) -> None:
@@ -227,7 +246,7 @@ def test_folders_of_no_usable_name_are_not_listed(bundled: ModelStore) -> None:
     """Hidden folders and names with spaces are not models."""
     write_files(bundled.models_dir / ".hidden", tiny_files())
     write_files(bundled.models_dir / "two words", tiny_files())
-    assert len(bundled.list()) == 4
+    assert len(bundled.list()) == len(bundled.catalog.manifests)
 
 
 def test_graphs_go_elsewhere_if_they_must(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from satsuma.errors import SatsumaError
 
 _ON_ALL: Final = ("x-request-id",)
 _ON_VECTORS: Final = ("cf-ai-req-id", "server-timing", "x-satsuma-precision", "x-satsuma-truncated")
-_VECTORS: Final = frozenset({"RunEnvelope", "RunAnswer", "OpenAIAnswer"})
+_VECTORS: Final = frozenset({"RunEnvelope", "RunAnswer", "OpenAIAnswer", "Reranked"})
 
 
 def json_content(shape: str) -> dict[str, Any]:

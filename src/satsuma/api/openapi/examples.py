@@ -75,6 +75,21 @@ EXAMPLES: Final[dict[str, Any]] = {
         "model": MODEL,
         "usage": _OPENAI_USAGE,
     },
+    "RerankInput": {
+        "model": MODEL,
+        "query": "what do pandas eat?",
+        "documents": _TEXTS,
+        "return_documents": True,
+    },
+    "Reranked": {
+        "model": MODEL,
+        "results": [
+            {"index": 1, "relevance_score": 0.42, "document": {"text": _TEXTS[1]}},
+            {"index": 0, "relevance_score": 0.37, "document": {"text": _TEXTS[0]}},
+        ],
+        "usage": _OPENAI_USAGE,
+    },
+    "OtherAnswer": {"response": [{"id": 0, "score": 0.7397461}]},
     "OpenAIModel": _OPENAI_MODEL,
     "OpenAIModels": {"object": "list", "data": [_OPENAI_MODEL]},
     "Models": _enveloped(

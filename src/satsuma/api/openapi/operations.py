@@ -61,7 +61,8 @@ def operations() -> dict[str, dict[str, Operation]]:
 def _run() -> Operation:
     says = (
         "JSON, whatever the Content-Type. Other members are ignored. An input, or `requests` for "
-        "the queue, or the `request_id` of a job."
+        "the queue, or the `request_id` of a job. This is the input of a text encoder; "
+        "`models/schema` has that of any other model."
     )
     errors = (*PER_ACCOUNT, *INFERENCE, *QUEUE)
     return operation(
@@ -87,6 +88,7 @@ def _openai(prefix: str, parameters: tuple[Operation, ...]) -> dict[str, dict[st
     errors = PER_ACCOUNT if parameters else (*CLOSED, NoRouteError)
     return {
         f"{prefix}/v1/embeddings": {"post": _openai_embeddings(parameters, errors)},
+        f"{prefix}/v1/rerank": {"post": _rerank(parameters, errors)},
         f"{prefix}/v1/models": {"get": _openai_models(parameters, errors)},
         f"{prefix}/v1/models/{{model}}": {"get": _openai_model(parameters, errors)},
     }
@@ -100,6 +102,17 @@ def _openai_embeddings(parameters: tuple[Operation, ...], errors: Errors) -> Ope
         answers("A vector for each text.", "OpenAIAnswer", all_errors, Dialect.OPENAI),
         parameters=list(parameters),
         requestBody=body("OpenAIInput", "JSON, whatever the Content-Type."),
+    )
+
+
+def _rerank(parameters: tuple[Operation, ...], errors: Errors) -> Operation:
+    all_errors = (*errors, *INFERENCE)
+    return operation(
+        "Rerank",
+        "Put documents into the order of their relevance, Cohere's and Jina's way",
+        answers("The best documents first.", "Reranked", all_errors, Dialect.OPENAI),
+        parameters=list(parameters),
+        requestBody=body("RerankInput", "JSON, whatever the Content-Type."),
     )
 
 

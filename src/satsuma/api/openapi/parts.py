@@ -16,10 +16,10 @@ from satsuma.api.errors import (
 )
 from satsuma.api.openapi.answers import json_content
 from satsuma.api.openapi.examples import MODEL as MODEL_ID
-from satsuma.api.schemas import Schema
 from satsuma.auth.tokens import ACCOUNT_ID
 from satsuma.errors import (
     AuthenticationError,
+    ContextExceededError,
     DeadlineExceededError,
     InvalidInputError,
     JobNotFoundError,
@@ -37,8 +37,10 @@ from satsuma.errors import (
     SatsumaError,
     SelfTestError,
     ShuttingDownError,
+    TextTooLongError,
     UnsupportedModelError,
 )
+from satsuma.kinds.schemas import Schema
 
 Operation = dict[str, Any]
 Errors = tuple[type[SatsumaError], ...]
@@ -55,6 +57,8 @@ PER_ACCOUNT: Final = (*CLOSED, MalformedAccountError, NoRouteError)
 INFERENCE: Final = (
     InvalidInputError,
     MalformedJsonError,
+    ContextExceededError,
+    TextTooLongError,
     ModelNotFoundError,
     UnsupportedModelError,
     ModelNotInstalledError,

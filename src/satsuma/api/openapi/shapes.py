@@ -7,7 +7,11 @@ from typing import Final
 from satsuma.activity import WINDOW_S
 from satsuma.api.listing import INSTALLED_PROPERTY, LICENCE_PROPERTY
 from satsuma.api.openai_input import ENCODING_FORMATS, MAX_INPUTS, MAX_TOKEN_IDS
-from satsuma.api.schemas import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, POLL, POOLINGS, Schema
+from satsuma.api.queue_input import INPUTS
+from satsuma.api.rerank_input import MAX_DOCUMENTS
+from satsuma.kinds import KINDS
+from satsuma.kinds.embedding import EMBEDDINGS_ANSWER, EMBEDDINGS_INPUT, POOLINGS
+from satsuma.kinds.schemas import POLL, Schema
 from satsuma.types import Precision
 
 _STRING: Final[Schema] = {"type": "string"}
@@ -58,7 +62,7 @@ def _queue_input() -> Schema:
 
 def _poll_input() -> Schema:
     """Describe a question for a job; beside an input, `request_id` means nothing."""
-    others = [{"required": [name]} for name in ("text", "requests")]
+    others = [{"required": [name]} for name in sorted(INPUTS)]
     return {**POLL, "not": {"anyOf": others}}
 
 
@@ -88,6 +92,7 @@ _JOB: Final = {
 }
 
 _JOB_RESULT: Final = {"shape", "data", "pooling"}
+_OTHER_ANSWERS: Final = [one for kind in KINDS.values() for one in kind.answers]
 _RESPONSE: Final = record(
     {
         "id": {"type": "integer", "minimum": 0, "description": "Index in `requests`."},
@@ -103,6 +108,7 @@ _RESPONSE: Final = record(
                     },
                     "required": sorted(_JOB_RESULT),
                 },
+                ref("OtherAnswer"),
                 {"type": "object", "maxProperties": 0},
             ],
         },
@@ -117,8 +123,8 @@ _RESPONSES: Final = record(
 )
 
 _RUN_ANSWER: Final = {
-    "description": "Vectors, a job that is not done, or a finished job's responses.",
-    "anyOf": [ref("EmbeddingAnswer"), ref("Job"), ref("Responses")],
+    "description": "Vectors or scores, a job that is not done, or a finished job's responses.",
+    "anyOf": [ref("EmbeddingAnswer"), ref("OtherAnswer"), ref("Job"), ref("Responses")],
 }
 
 _BINDING_ERROR: Final = record(
@@ -186,6 +192,13 @@ _OPENAI_INPUT: Final = record(
             **_optional({"enum": list(POOLINGS)}),
             "description": "satsuma's own: the model's default if left out.",
         },
+        "prompt_name": {
+            **_optional(_STRING),
+            "description": (
+                "satsuma's own: which of the model's own prompts comes before each text; `\"\"` is "
+                "none. If left out, the one that is usual with the model."
+            ),
+        },
         "user": {**_optional(_STRING), "description": "Not looked at."},
     },
 )
@@ -203,6 +216,51 @@ _OPENAI_ANSWER: Final = record(
             )
         ),
         "model": _STRING,
+        "usage": record({"prompt_tokens": _INTEGER, "total_tokens": _INTEGER}),
+    }
+)
+
+_DOCUMENT: Final = record({"text": _ONE_TEXT})
+
+_RERANK_INPUT: Final = record(
+    {
+        "model": {"type": "string", "minLength": 1, "description": "Any of a model's ids."},
+        "query": {**_ONE_TEXT, "description": "What the documents are compared with."},
+        "documents": {
+            **listed({"anyOf": [_ONE_TEXT, _DOCUMENT]}, minItems=1, maxItems=MAX_DOCUMENTS),
+            "description": "Texts; a result names each by its index here.",
+        },
+    },
+    {
+        "top_n": {
+            **_optional({"type": "integer", "minimum": 1}),
+            "description": "How many results, the best ones. All if left out.",
+        },
+        "return_documents": {
+            **_optional({"type": "boolean"}),
+            "description": "Give each result its text. No if left out.",
+        },
+    },
+)
+
+_RERANKED: Final = record(
+    {
+        "model": _STRING,
+        "results": {
+            **listed(
+                record(
+                    {
+                        "index": {"type": "integer", "minimum": 0},
+                        "relevance_score": {
+                            "type": "number",
+                            "description": "A classifier's is from 0 to 1, an encoder's a cosine.",
+                        },
+                    },
+                    {"document": _DOCUMENT},
+                )
+            ),
+            "description": "The best one first.",
+        },
         "usage": record({"prompt_tokens": _INTEGER, "total_tokens": _INTEGER}),
     }
 )
@@ -283,6 +341,10 @@ SHAPES: Final[dict[str, Schema]] = {
     "PollInput": _poll_input(),
     "RunInput": {"oneOf": [ref("EmbeddingInput"), ref("QueueInput"), ref("PollInput")]},
     "EmbeddingAnswer": EMBEDDINGS_ANSWER,
+    "OtherAnswer": {
+        "description": "What models answer that are no plain text encoders: `models/schema`.",
+        "anyOf": _OTHER_ANSWERS,
+    },
     "Job": _JOB,
     "Response": _RESPONSE,
     "Responses": _RESPONSES,
@@ -291,6 +353,8 @@ SHAPES: Final[dict[str, Schema]] = {
     "BindingInput": record({"inputs": ref("RunInput")}, {"options": _BINDING_OPTIONS}),
     "OpenAIInput": _OPENAI_INPUT,
     "OpenAIAnswer": _OPENAI_ANSWER,
+    "RerankInput": _RERANK_INPUT,
+    "Reranked": _RERANKED,
     "OpenAIModel": _OPENAI_MODEL,
     "OpenAIModels": record({"object": {"const": "list"}, "data": listed(ref("OpenAIModel"))}),
     "Task": _NAMED,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from satsuma.engine.architectures import bert, gemma3, modernbert, qwen3, xlm_roberta
+from satsuma.engine.architectures import bert, gemma3, modernbert, nomic, qwen3, xlm_roberta
 from satsuma.engine.architectures.blueprint import EncoderConfig
 from satsuma.engine.architectures.numbers import require
 from satsuma.errors import UnsupportedModelError
@@ -25,6 +25,7 @@ _FAMILIES: dict[str, _Parse] = {
     **dict.fromkeys(qwen3.MODEL_TYPES, qwen3.parse),
     **dict.fromkeys(gemma3.MODEL_TYPES, gemma3.parse),
     **dict.fromkeys(modernbert.MODEL_TYPES, modernbert.parse),
+    **dict.fromkeys(nomic.MODEL_TYPES, nomic.parse),
 }
 
 SUPPORTED_MODEL_TYPES = tuple(_FAMILIES)

@@ -12,7 +12,7 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 
-from satsuma.engine.architectures.tensors import Linear, Positions, Tensor
+from satsuma.engine.architectures.tensors import Linear, Positions, Tensor, TokenType
 from satsuma.types import FloatArray
 
 
@@ -22,13 +22,13 @@ class Embed:
 
     words: Tensor  # (V, H)
     output: str
-    positions: Positions | None = None
+    positions: Positions | TokenType | None = None
 
     @property
     def tensors(self) -> Iterator[Tensor]:
         """Everything that it reads."""
         yield self.words
-        yield from [self.positions.table, self.positions.token_types] if self.positions else []
+        yield from self.positions.tensors if self.positions else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,10 +132,37 @@ class Positions:
     first_row: int
     token_types: Tensor
 
+    @property
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything that it reads."""
+        yield from (self.table, self.token_types)
+
     def read(self, read: ReadTensor) -> FloatArray:
         """Read the rows in use: (P - first_row, H)."""
         rows: FloatArray = self.table.read(read)[self.first_row :] + self.token_types.read(read)[0]
         return rows
+
+
+@dataclass(frozen=True, slots=True)
+class TokenType:
+    """What is added to each token's word where positions have no table: the same for all.
+
+    Attributes:
+        token_types: (types, H); every text is of type 0.
+        num_rows: P, of the longest text.
+    """
+
+    token_types: Tensor
+    num_rows: int
+
+    @property
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything that it reads."""
+        yield self.token_types
+
+    def read(self, read: ReadTensor) -> FloatArray:
+        """Read it as a table of positions: (P, H)."""
+        return np.tile(self.token_types.read(read)[0], (self.num_rows, 1))
 
 
 def check_tensor(tensor: Tensor, headers: Mapping[str, TensorHeader]) -> None:

@@ -100,7 +100,8 @@ function listModels() {
       { value: one.id, disabled: !one.isHere },
       one.isHere ? one.id : `${one.id} (not installed)`,
     );
-  const sorted = store.models.toSorted((a, b) => b.isHere - a.isHere);
+  const embedding = store.models.filter((one) => one.embeds);
+  const sorted = embedding.toSorted((a, b) => b.isHere - a.isHere);
   $("model").replaceChildren(...sorted.map(option));
   $("model").value = store.model;
 }

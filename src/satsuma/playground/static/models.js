@@ -121,6 +121,7 @@ function facts(model) {
 }
 
 function action(model) {
+  if (model.isHere && !model.embeds) return null;
   if (model.isHere) {
     const use = () => choose({ model: model.id });
     return el("a", { class: "button primary", href: "#/", on: { click: use } }, "Use it");

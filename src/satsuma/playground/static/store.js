@@ -16,7 +16,7 @@ export async function load() {
   store.stats = await api.stats();
   store.models = (await api.models()).map(readModel);
   const loaded = new Set(store.stats.models.map((one) => one.id));
-  const here = store.models.filter((one) => one.isHere);
+  const here = store.models.filter((one) => one.isHere && one.embeds);
   const best =
     here.find((one) => one.id === store.model) ?? here.find((one) => loaded.has(one.id)) ?? here[0];
   store.model = best?.id ?? "";
@@ -47,6 +47,7 @@ function readModel(listed) {
     prices: properties.price ?? [],
     hasQueue: properties.async_queue === "true",
     isHere: properties.satsuma_installed === "true",
+    embeds: listed.task.name !== "Text Classification", // else it scores pairs of texts
   };
 }
 

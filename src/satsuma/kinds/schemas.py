@@ -1,0 +1,149 @@
+"""The parts of JSON Schema that several kinds of models share, and that of a poll.
+
+Their structure is Cloudflare's: cloudflare-docs, src/content/workers-ai-models. The words are
+satsuma's own, and so are a few keywords, without which a plain reader of JSON Schema would not come
+to what the server decides: `minItems` of the texts, the `type` of the queue's requests, and what
+the answers hold for certain (`required`, `usage`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+Schema: TypeAlias = dict[str, Any]
+
+MAX_TEXTS: Final = 100
+MAX_CONTEXTS: Final = 1_000  # satsuma's own limit; Cloudflare publishes none
+
+ONE_TEXT: Final[Schema] = {
+    "type": "string",
+    "description": "A text to embed.",
+    "minLength": 1,
+}
+
+
+def texts(most: int, description: str = "Texts to embed in one call.") -> Schema:
+    """Describe one text, or a list of up to so many."""
+    return {
+        "oneOf": [
+            ONE_TEXT,
+            {
+                "type": "array",
+                "description": f"{description} Each gets a vector, in this order.",
+                "items": ONE_TEXT,
+                "minItems": 1,
+                "maxItems": most,
+            },
+        ]
+    }
+
+
+QUERY: Final[Schema] = {
+    "type": "string",
+    "description": "What each of the contexts is compared with.",
+    "minLength": 1,
+}
+
+CONTEXTS: Final[Schema] = {
+    "type": "array",
+    "description": "Texts. The answer names each by its index here.",
+    "items": {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "description": "One of the texts.", "minLength": 1}
+        },
+        "required": ["text"],
+    },
+    "minItems": 1,
+    "maxItems": MAX_CONTEXTS,
+}
+
+DIMENSIONS: Final[Schema] = {
+    "type": "integer",
+    "description": "satsuma's own: cuts the vectors to a width that the model was trained for.",
+    "minimum": 1,
+}
+
+PROMPT_NAME: Final[Schema] = {
+    "type": "string",
+    "description": (
+        "satsuma's own: the name of one of the model's own prompts, such as `query` or `document`, "
+        'which comes before each text; `""` is none. If left out, the prompt that is usual with '
+        "the model does."
+    ),
+}
+
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+
+USAGE: Final[Schema] = {
+    "type": "object",
+    "description": "What was read, [CLS] and [SEP] of each text included.",
+    "properties": {
+        "prompt_tokens": _COUNT,
+        "completion_tokens": _COUNT,
+        "total_tokens": _COUNT,
+    },
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+}
+
+SHAPE: Final[Schema] = {
+    "type": "array",
+    "description": "How many vectors, and how many numbers in each.",
+    "items": {"type": "number"},
+}
+
+VECTORS: Final[Schema] = {
+    "type": "array",
+    "description": "A vector for each text, in the order of the texts.",
+    "items": {
+        "type": "array",
+        "description": "One text's vector.",
+        "items": {"type": "number"},
+    },
+}
+
+SCORES: Final[Schema] = {
+    "type": "array",
+    "description": "A score for each context.",
+    "items": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer", "description": "The context's index in the request."},
+            "score": {"type": "number", "description": "Higher is closer to the query."},
+        },
+        "required": ["id", "score"],
+    },
+}
+
+TICKET: Final[Schema] = {
+    "type": "object",
+    "contentType": "application/json",
+    "title": "Async response",
+    "properties": {
+        "request_id": {
+            "type": "string",
+            "description": "Asks the queue for the results later.",
+        }
+    },
+    "required": ["request_id"],
+}
+
+# A poll is told from an input before the input's schema is asked; Cloudflare publishes none of it.
+POLL: Final[Schema] = {
+    "type": "object",
+    "properties": {"request_id": {"type": "string", "minLength": 1}},
+    "required": ["request_id"],
+}
+
+
+def answer(properties: Schema, *optional: str, title: str = "") -> Schema:
+    """Describe an answer by its members, all of which it has but for the optional ones."""
+    named = {"title": title} if title else {}
+    required = [name for name in properties if name not in optional]
+    return {
+        "type": "object",
+        "contentType": "application/json",
+        **named,
+        "properties": properties,
+        "required": required,
+    }
