@@ -72,13 +72,23 @@ class Board:
         if fits_behind_all(self._totals(), self._limits, new_tokens=new_tokens, new_s=new_s):
             return
         least_s = engine_seconds(new_tokens, queue.rate.best_tokens_per_s)
-        admit(self.room(), self._limits, new_tokens=new_tokens, new_s=new_s, least_s=least_s)
+        room = self._room_by_sums()
+        admit(room, self._limits, new_tokens=new_tokens, new_s=new_s, least_s=least_s)
 
     def room(self) -> WaitingRoom:
         """Say what is admitted and not done."""
         queues = self._interactive.queues
         waiting = [(n, q.rate_tokens_per_s) for q in queues for n in q.request_tokens]
         return WaitingRoom.holding(self._running(), waiting)
+
+    def _room_by_sums(self) -> WaitingRoom:
+        """Say the same without a look at each small request: only large ones are told apart."""
+        large, small = [], self._running()
+        for queue in self._interactive.queues:
+            rate = queue.rate_tokens_per_s
+            large += [(num_tokens, rate) for num_tokens in queue.large_tokens]
+            small.append((queue.admitted_tokens - sum(queue.large_tokens), rate))
+        return WaitingRoom.holding(small, large)
 
     def _totals(self) -> tuple[int, float]:
         """Add up what is admitted and not done: tokens, and seconds of the engine."""

@@ -61,6 +61,10 @@ class Ticket:
     states: dict[int, FloatArray] | None = None  # (T, H) by row, where they are wanted
     lock: threading.Lock = field(default_factory=threading.Lock)  # lanes end together
 
+    def let_go(self) -> None:
+        """Keep no answer alive once it is given: a queue may hold done items for a while."""
+        self.vectors, self.states = np.empty((0, 0), np.float32), None
+
 
 @total_ordering
 @dataclass(slots=True, eq=False)
@@ -132,6 +136,9 @@ class EncoderQueue:
         self._items: list[Item] = []
         self._express: list[Item] = []  # those of them, which may be far down the queue
         self._waiting: dict[Ticket, set[Item]] = {}
+        self._num_waiting = 0
+        self._arrivals: list[tuple[float, int, Ticket]] = []  # a heap; some wait no more
+        self._large: set[Ticket] = set()  # of those that wait
 
     @property
     def first_rank(self) -> float:
@@ -151,7 +158,9 @@ class EncoderQueue:
     @property
     def oldest(self) -> Ticket | None:
         """The request that has waited longest; None if none waits."""
-        return min(self._waiting, key=lambda ticket: ticket.submitted_at_s, default=None)
+        while self._arrivals and self._arrivals[0][-1] not in self._waiting:
+            heapq.heappop(self._arrivals)
+        return self._arrivals[0][-1] if self._arrivals else None
 
     @property
     def request_tokens(self) -> list[int]:
@@ -159,8 +168,13 @@ class EncoderQueue:
         return [*self._reserved_tokens, *(ticket.waiting_tokens for ticket in self._waiting)]
 
     @property
+    def large_tokens(self) -> list[int]:
+        """The same of those that are bulk work or being tokenised, which are never many."""
+        return [*self._reserved_tokens, *(ticket.waiting_tokens for ticket in self._large)]
+
+    @property
     def admitted_tokens(self) -> int:
-        """Their sum."""
+        """Tokens that wait, of all requests, and of those that are being tokenised."""
         return self.num_tokens + sum(self._reserved_tokens)
 
     @property
@@ -187,25 +201,26 @@ class EncoderQueue:
         for item in items:
             _insert(self._items, item)
             item.is_waiting = True
+            self._num_waiting += 1
             self.num_tokens += len(item)
             if item.is_express:
                 _insert(self._express, item)
                 self.num_express += 1
             item.ticket.waiting_tokens += len(item)
-            self._waiting.setdefault(item.ticket, set()).add(item)
+            self._remember(item)
 
     def discount(self, items: Iterable[Item]) -> None:
         """Forget those of a finished request's items that still wait; they cost nothing more."""
         for item in items:
             if item.is_waiting:
                 item.is_waiting = False  # `take` meets it later, and leaves it out
+                self._num_waiting -= 1
                 self.num_tokens -= len(item)
                 self.num_express -= item.is_express
                 self._forget(item)
         first = next((i for i, item in enumerate(self._items) if item.is_waiting), len(self._items))
         del self._items[:first]
-        if len(self._express) > 2 * self.num_express:  # the lanes have taken most of them
-            self._express = [item for item in self._express if item.is_waiting]
+        self._tidy()
 
     def sizes(self) -> list[int]:
         """Tokens of each of the first items that wait."""
@@ -250,13 +265,27 @@ class EncoderQueue:
         """Begin a window with requests; unless they have enough tokens, go on by rank."""
         preferred: list[Item] = []
         num_tokens = 0
+        head = next((ticket for ticket in tickets if ticket.waiting_tokens), None)
+        apart = kept_apart_from(head.size) if head else None
         for ticket in tickets:
+            if ticket.size is apart:
+                continue
             preferred += heapq.nsmallest(WINDOW_ITEMS, self._waiting.get(ticket, ()))
             num_tokens += ticket.waiting_tokens
             if num_tokens >= enough_tokens or len(preferred) >= WINDOW_ITEMS:
                 return preferred[:WINDOW_ITEMS]
         known = set(preferred)
         return [*preferred, *(item for item in window if item not in known)][:WINDOW_ITEMS]
+
+    def _remember(self, item: Item) -> None:
+        """Count an item among what waits of its request."""
+        ticket = item.ticket
+        if ticket not in self._waiting:
+            self._waiting[ticket] = set()
+            heapq.heappush(self._arrivals, (ticket.submitted_at_s, next(_sequence), ticket))
+            if ticket.size is Size.BULK:
+                self._large.add(ticket)
+        self._waiting[ticket].add(item)
 
     def _forget(self, item: Item) -> None:
         """Drop an item from what waits of its request."""
@@ -265,6 +294,17 @@ class EncoderQueue:
         items.discard(item)
         if not items:
             del self._waiting[item.ticket]
+            self._large.discard(item.ticket)
+
+    def _tidy(self) -> None:
+        """Let go of what waits no more, once it is most of a list; its vectors are kept alive."""
+        if len(self._express) > 2 * self.num_express:
+            self._express = [item for item in self._express if item.is_waiting]
+        if len(self._items) > 2 * self._num_waiting:
+            self._items = [item for item in self._items if item.is_waiting]
+        if len(self._arrivals) > 2 * len(self._waiting):
+            self._arrivals = [one for one in self._arrivals if one[-1] in self._waiting]
+            heapq.heapify(self._arrivals)
 
     def _window(self) -> tuple[list[Item], int]:
         """List the first items that still wait, and how far down the queue they reach."""

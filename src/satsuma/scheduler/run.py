@@ -109,6 +109,7 @@ def _answer(item: Item, vector: FloatArray, started_at_s: float, ended_at_s: flo
         states = ticket.states or {}
         in_order = tuple(states[row] for row in sorted(states))
         outcome = Outcome(ticket.vectors, ticket.queue_s, ticket.inference_s, in_order)
+        ticket.let_go()
         try:
             ticket.future.set_result(outcome)
         except InvalidStateError:  # the client went away

@@ -6,11 +6,16 @@ Not thread-safe: the scheduler's lock guards it.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 
 from satsuma.engine.protocol import Encoder
 from satsuma.scheduler.admission import engine_seconds
 from satsuma.scheduler.policy import OLDEST_EVERY, find_pressed, is_pressed
-from satsuma.scheduler.queue import EncoderQueue, Item, Rate, Ticket
+from satsuma.scheduler.queue import WINDOW_ITEMS, EncoderQueue, Item, Rate, Ticket
+
+# A look at every request is good for this part of the deadline: far less than what is left to who
+# is pressed.
+_LOOK_SHARE = 1 / 60
 
 
 class Waiting:
@@ -21,6 +26,8 @@ class Waiting:
         self._queues: dict[int, EncoderQueue] = {}
         self._virtual_s = 0.0  # the engine's own time; see `policy.ranks`
         self._picks = itertools.count(1)
+        self._next_look_s = float("-inf")
+        self._pressed: tuple[EncoderQueue, deque[Ticket]] | None = None  # at the last look
 
     @property
     def queues(self) -> list[EncoderQueue]:
@@ -77,7 +84,29 @@ class Waiting:
             deadline_s: for a request.
         """
         if not self._may_be_pressed(now_s, begun_s, deadline_s):
+            self._pressed = None
             return None
+        if now_s >= self._next_look_s or self._is_used_up():
+            self._pressed = self._look(now_s, begun_s, deadline_s)
+            self._next_look_s = now_s + _LOOK_SHARE * deadline_s
+        if self._pressed is None:
+            return None
+        queue, tickets = self._pressed
+        return queue, list(itertools.islice(tickets, WINDOW_ITEMS))
+
+    def _is_used_up(self) -> bool:
+        """Tell whether all were taken that had to go first; forget those that were."""
+        if self._pressed is None:
+            return False
+        _, tickets = self._pressed
+        while tickets and not tickets[0].waiting_tokens:
+            tickets.popleft()
+        return not tickets
+
+    def _look(
+        self, now_s: float, begun_s: float, deadline_s: float
+    ) -> tuple[EncoderQueue, deque[Ticket]] | None:
+        """Look at every request, for who has to go first."""
         tickets = [(one, queue) for queue in self.queues for one in queue.tickets]
         tickets.sort(key=lambda pair: pair[0].submitted_at_s)
         needs = (
@@ -91,7 +120,7 @@ class Waiting:
         if index is None:
             return None
         chosen = tickets[index][1]
-        return chosen, [one for one, queue in tickets[index:] if queue is chosen]
+        return chosen, deque(one for one, queue in tickets[index:] if queue is chosen)
 
     def _may_be_pressed(self, now_s: float, begun_s: float, deadline_s: float) -> bool:
         """Decide the common case without a look at each request: whether the oldest could wait."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,11 +62,17 @@ class Engine:
     Attributes:
         speed: how fast it is at a moment, beside what was measured at its load.
         done: requests by what became of them, `query` or `work` before it.
+        vectors: of every request that was let in, as long as anybody keeps them.
+        num_over: how many of these requests are answered or given up, deadline and all.
+        most_kept: of how many requests that are over the vectors were kept at once.
     """
 
     speed: Callable[[float], float] = lambda _: 1.0
     now_s: float = 0.0
     done: Counter[str] = field(default_factory=Counter)
+    vectors: list[weakref.ref[Any]] = field(default_factory=list)
+    num_over: int = 0
+    most_kept: int = 0
 
     def __post_init__(self) -> None:
         """Begin with an empty board."""
@@ -79,12 +86,12 @@ class Engine:
         self._events: list[tuple[float, int, Callable[..., None], Any]] = []
         self._sequence = itertools.count()
 
-    def offer(self, draw: Draw, times: float, seed: int) -> None:
+    def offer(self, draw: Draw, times: float, seed: int, for_s: float = DURATION_S) -> None:
         """Send requests at random moments: so many times what the engine can do."""
         dice = random.Random(seed)  # noqa: S311 - no secret
         mean_tokens = float(np.mean([sum(draw(dice)) for _ in range(1_000)]))
         moment_s = 0.0
-        while moment_s < DURATION_S:
+        while moment_s < for_s:
             moment_s += dice.expovariate(times * RATE_TOKENS_PER_S / mean_tokens)
             self._at(moment_s, self._arrive, draw(dice))
         while self._events:
@@ -105,6 +112,7 @@ class Engine:
         ids = [np.zeros(length, np.int64) for length in lengths]
         size = size_of(num_tokens, TOKEN_BUDGET)
         ticket, items = make_ticket(4, ids, Pooling.MEAN, self.now_s, size)
+        self.vectors.append(weakref.ref(ticket.vectors))
         self._board.add(self._encoder, items, is_background=False)
         self._at(self.now_s + DEADLINE_S, self._give_up, (kind, ticket, items))
         self._begin()
@@ -114,6 +122,9 @@ class Engine:
         kind, ticket, items = waited
         self.done[f"{kind} {'late' if ticket.num_pending else 'answered'}"] += 1
         self._board.queue(self._encoder).discount(items)
+        num_kept = sum(one() is not None for one in self.vectors)
+        self.most_kept = max(self.most_kept, num_kept - (len(self.vectors) - self.num_over))
+        self.num_over += 1
 
     def _begin(self) -> None:
         for lane in list(self._free):
@@ -147,6 +158,20 @@ def test_whoever_is_let_in_is_in_time(draw: Draw, times: float) -> None:
         engine.done["work answered"] + engine.done["work refused"]
     )
     assert answered > 0.75 / times
+
+
+def draw_many(_dice: random.Random) -> list[int]:
+    """As many texts as a request may have."""
+    return [16] * 100
+
+
+def test_what_is_over_is_let_go_of() -> None:
+    """However long it goes on, a queue keeps about as many that are over as wait."""
+    engine = Engine()
+    engine.offer(draw_many, 2.0, seed=4, for_s=4 * DURATION_S)
+    most_waiting = DEADLINE_S * RATE_TOKENS_PER_S / 1_600
+    assert engine.num_over > 10 * most_waiting
+    assert engine.most_kept < 2 * most_waiting
 
 
 def test_an_engine_that_slows_down_is_forgiven() -> None:
