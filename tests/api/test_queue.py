@@ -160,6 +160,41 @@ async def test_a_finished_jobs_responses(client: httpx.AsyncClient, jobs: Jobs) 
     }
 
 
+def nested(depth: int) -> Any:
+    """Lists within one another."""
+    innermost: list[Any] = []
+    for _ in range(depth - 1):
+        innermost = [innermost]
+    return innermost
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"text": "b", "external_reference": nested(255)}, ""),
+        (
+            {"requests": [{"text": "a"}, {"text": "b", "external_reference": nested(255)}]},
+            "/requests/1",
+        ),
+    ],
+)
+async def test_a_reference_nested_too_deep_is_refused(
+    client: httpx.AsyncClient, body: Any, pointer: str
+) -> None:
+    """It could not be written again."""
+    answer = await client.post(QUEUE_PATH, json=body)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["code"]) == (400, 5006)
+    assert f"Nesting of '{pointer}/external_reference' must be <= 254 not met" in error["message"]
+
+
+async def test_a_reference_may_be_nested_deep(client: httpx.AsyncClient, jobs: Jobs) -> None:
+    """It comes back as it went."""
+    body = {"text": "a", "external_reference": nested(254)}
+    result = await finish(jobs, client, await queue(client, body))
+    assert result["responses"][0]["external_reference"] == nested(254)
+
+
 async def test_a_finished_jobs_headers(
     client: httpx.AsyncClient, jobs: Jobs, service: InTestService
 ) -> None:

@@ -7,7 +7,7 @@ Source: https://developers.cloudflare.com/workers-ai/features/batch-api/.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from satsuma.store.manifest import ModelManifest
 
 _MAX_TOKENS: Final = 512  # where nobody knows a model's
 _INLINE_ITEMS: Final = 32
+_MAX_REFERENCE_DEPTH: Final = 254  # orjson's; it reads 1,024
 
 # The members without which no kind of model has an input.
 INPUTS: Final = frozenset({"text", "requests", "contexts", "queries", "documents"})
@@ -79,9 +80,10 @@ def parse_ask(
     _check_count(body, limits)
     parsed = read_input(kind_of(model), model.id, body)
     if parsed is None:
-        return _new_job(model, body["requests"])
+        places = [f"/requests/{position}" for position in range(len(body["requests"]))]
+        return _new_job(model, zip(places, body["requests"], strict=True))
     if is_queue_wanted or says_queue(body):
-        return _new_job(model, [body])
+        return _new_job(model, [("", body)])
     return parsed
 
 
@@ -106,12 +108,18 @@ def _check_count(body: Any, limits: QueueLimits) -> None:
         )
 
 
-def _new_job(model: ModelManifest, inputs: Sequence[dict[str, Any]]) -> NewJob:
-    return NewJob(tuple(_new_request(model, one) for one in inputs))
+def _new_job(model: ModelManifest, inputs: Iterable[tuple[str, dict[str, Any]]]) -> NewJob:
+    return NewJob(tuple(_new_request(model, pointer, valid) for pointer, valid in inputs))
 
 
-def _new_request(model: ModelManifest, valid: dict[str, Any]) -> NewRequest:
-    """Keep of a valid input what answering needs, and the client's name for it."""
+def _new_request(model: ModelManifest, pointer: str, valid: dict[str, Any]) -> NewRequest:
+    """Keep of a valid input what answering needs, and the client's name for it.
+
+    Args:
+        model: whose input it is.
+        pointer: where in the body it is.
+        valid: the input.
+    """
     parsed = parse_valid(kind_of(model), model.id, valid)
     if parsed.request.outputs:
         message = "`outputs` are for direct calls: the queue keeps vectors and scores alone"
@@ -119,7 +127,18 @@ def _new_request(model: ModelManifest, valid: dict[str, Any]) -> NewRequest:
     texts = [one for one in parsed.request.texts if isinstance(one, str)]
     return NewRequest(
         inputs=write_inputs(parsed.request, parsed.shown),
-        external_reference=orjson.dumps(valid.get("external_reference")),
+        external_reference=_write_reference(valid.get("external_reference"), pointer),
         num_texts=len(texts),
         num_tokens=guess_tokens(texts, model.max_tokens or _MAX_TOKENS),
     )
+
+
+def _write_reference(reference: Any, pointer: str) -> bytes:
+    """Write the client's name for a request, which may be any JSON that orjson writes again."""
+    try:
+        return orjson.dumps(reference)
+    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
+        message = (
+            f"Nesting of '{pointer}/external_reference' must be <= {_MAX_REFERENCE_DEPTH} not met"
+        )
+        raise InvalidInputError(message, param="external_reference") from error
