@@ -35,6 +35,20 @@ def sum_texts(connection: Connection, which: ColumnElement[bool]) -> int:
     return int(connection.execute(total).scalar_one())
 
 
+def finished_since(
+    connection: Connection, since_s: float, num_jobs: int
+) -> list[tuple[int, float, float]]:
+    """Read of the last jobs that were worked on: their texts, when they began and were done."""
+    columns = (JOBS.c.num_texts, JOBS.c.begun_at_s, JOBS.c.finished_at_s)
+    query = (
+        select(*columns)
+        .where(JOBS.c.finished_at_s > since_s, JOBS.c.begun_at_s.is_not(None))
+        .order_by(JOBS.c.finished_at_s.desc())
+        .limit(num_jobs)
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
 def is_kept(now_s: float) -> ColumnElement[bool]:
     """Whether a job's time is not over; an unfinished one's never is."""
     return JOBS.c.expires_at_s.is_(None) | (JOBS.c.expires_at_s > now_s)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -31,6 +31,7 @@ _CHARACTERS_PER_TOKEN = 4  # of ordinary English
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0  # between looks at a database that does not answer
 _SHORTEST_WAIT_S, _UNMEASURED_WAIT_S, _LONGEST_WAIT_S = 10.0, 60.0, 3600.0
+_LEAST_BUSY_S = 0.01  # a clock's step; jobs of less have no rate
 
 
 class RequestState(StrEnum):
@@ -149,6 +150,20 @@ def guess_tokens(texts: Sequence[str], max_tokens: int) -> int:
 def outage_pause_s(num_failures: int) -> float:
     """How long to leave a database alone that has failed so often in a row."""
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(num_failures, 10))
+
+
+def texts_per_s(finished: Iterable[tuple[int, float, float]]) -> float:
+    """The rate at which texts were answered while there was something to answer.
+
+    Args:
+        finished: of each job its texts, when it was begun and when it was done; in seconds.
+    """
+    num_texts, busy_s, busy_until_s = 0, 0.0, -math.inf
+    for texts, begun_at_s, finished_at_s in sorted(finished, key=lambda job: job[1]):
+        num_texts += texts
+        busy_s += max(0.0, finished_at_s - max(begun_at_s, busy_until_s))
+        busy_until_s = max(busy_until_s, finished_at_s)
+    return num_texts / max(busy_s, _LEAST_BUSY_S)
 
 
 def retry_after_s(surplus_texts: int, texts_per_s: float) -> float:

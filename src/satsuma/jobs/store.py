@@ -15,13 +15,15 @@ from sqlalchemy import Connection, case, func, insert, select
 
 from satsuma.errors import JobTooLargeError, QueueFullError
 from satsuma.jobs.database import Database
-from satsuma.jobs.job_rows import is_id, is_kept, select_job, sum_texts
+from satsuma.jobs.job_rows import finished_since, is_id, is_kept, select_job, sum_texts
 from satsuma.jobs.records import Answered, Job, NewRequest, QueueLimits
 from satsuma.jobs.rows import ANSWER_COLUMNS, answer_of, new_rows
-from satsuma.jobs.states import JobStatus, retry_after_s
+from satsuma.jobs.states import JobStatus, retry_after_s, texts_per_s
 from satsuma.jobs.tables import JOBS, REQUESTS
 
-_RATE_OVER_S: Final = 600.0  # the queue's rate is measured over this time
+# The queue's rate is measured over what was done in this time, and over so many jobs of it.
+_RATE_OVER_S: Final = 600.0
+_RATE_OVER_JOBS: Final = 256
 
 
 class JobStore:
@@ -121,10 +123,10 @@ class JobStore:
         waiting = sum_texts(connection, JOBS.c.finished_at_s.is_(None))
         surplus = waiting + num_texts - self._limits.max_waiting_texts
         if surplus > 0:
-            recent = sum_texts(connection, JOBS.c.finished_at_s > now_s - _RATE_OVER_S)
+            recent = finished_since(connection, now_s - _RATE_OVER_S, _RATE_OVER_JOBS)
             raise QueueFullError(
                 f"{waiting} texts wait already.",
-                retry_after_s=retry_after_s(surplus, recent / _RATE_OVER_S),
+                retry_after_s=retry_after_s(surplus, texts_per_s(recent)),
             )
 
     def _new_job(

@@ -18,6 +18,7 @@ from satsuma.jobs.states import (
     retry_after_s,
     status_of,
     target_tokens,
+    texts_per_s,
 )
 
 CANDIDATES = st.lists(
@@ -163,3 +164,19 @@ def test_an_outage_is_asked_after_less_and_less_often() -> None:
 def test_a_full_queue_says_when_to_come_again(surplus: int, rate: float, wait_s: float) -> None:
     """By its rate of late, within reason."""
     assert retry_after_s(surplus, rate) == wait_s
+
+
+@pytest.mark.parametrize(
+    ("finished", "rate"),
+    [
+        ([], 0.0),
+        ([(100, 0.0, 2.0), (100, 500.0, 502.0)], 50.0),
+        ([(100, 1.0, 3.0), (100, 0.0, 4.0), (100, 2.0, 6.0)], 50.0),
+        ([(1, 5.0, 5.0)], 100.0),
+    ],
+)
+def test_the_rate_leaves_idle_time_out(
+    finished: list[tuple[int, float, float]], rate: float
+) -> None:
+    """And counts time in which several jobs were under way once."""
+    assert texts_per_s(finished) == rate

@@ -111,6 +111,25 @@ def test_a_full_queue_refuses(keeper: Keeper) -> None:
     keeper.put("a")
 
 
+def test_idle_time_does_not_slow_the_measured_rate(keeper: Keeper) -> None:
+    """A queue that did little of late, but did it fast, has room soon; nor do cancelled jobs."""
+    small, cancelled = keeper.put("a"), keeper.put("b")
+    keeper.upkeep.cancel(cancelled.request_id)
+    finish(keeper)
+    keeper.database.write(
+        lambda connection, now_s: connection.execute(
+            update(JOBS)
+            .where(JOBS.c.request_id == small.request_id)
+            .values(begun_at_s=now_s - 300.5, finished_at_s=now_s - 300.0)
+        )
+    )
+    for _ in range(5):
+        keeper.put(*["a"] * 1000)
+    with pytest.raises(QueueFullError) as refused:
+        keeper.put(*["a"] * 100)
+    assert refused.value.retry_after_s == 50
+
+
 def test_jobs_are_counted_by_status(keeper: Keeper) -> None:
     """Every status has a count, for a graph without gaps."""
     assert keeper.store.count() == dict.fromkeys(JobStatus, 0)
