@@ -8,6 +8,7 @@ Source: Bloom 1970, Space/time trade-offs in hash coding with allowable errors.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,8 +32,7 @@ class SeenFilter:
             OSError: if the file cannot be made.
         """
         if not path.is_file() or path.stat().st_size != _NUM_BYTES:
-            with path.open("wb") as file:
-                file.truncate(_NUM_BYTES)  # no room is taken before bits are set
+            _make(path)
         self._bytes = np.memmap(path, np.uint8, "r+")
 
     def may_have(self, digests: Sequence[bytes]) -> list[bool]:
@@ -49,6 +49,18 @@ class SeenFilter:
             bits = _bits(digests).ravel()
             masks = np.left_shift(1, (bits & np.uint64(7)).astype(np.uint8)).astype(np.uint8)
             np.bitwise_or.at(self._bytes, bits >> np.uint64(3), masks)
+
+
+def _make(path: Path) -> None:
+    """Make an empty filter that has its room: a page that finds none later ends the process."""
+    with path.open("wb") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(file.fileno(), 0, _NUM_BYTES)
+            file.truncate(_NUM_BYTES)
+        except OSError as error:
+            path.unlink()
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _bits(digests: Sequence[bytes]) -> Bits:
