@@ -6,6 +6,7 @@ killed cuts the same windows again, and so does any other process.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,7 @@ class Cutter:
                     yield builder.close(cursor, slab.share)
                 if builder.is_at_limit:
                     return
+            builder.take_out()
             builder.share = slab.share
         if builder.num_rows or builder.number == 0:
             yield builder.close(cursor, builder.share)
@@ -124,7 +126,10 @@ class _Builder:
     texts: list[str] = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
-    picked: list[tuple[Slab, list[int]]] = field(default_factory=list)
+    slab: Slab | None = None  # the one that rows are taken from, and which
+    places: list[int] = field(default_factory=list)
+    pieces: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    kinds: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     num_rows: int = 0
     num_characters: int = 0
     taken_before: int = field(init=False)
@@ -160,21 +165,20 @@ class _Builder:
         self._take(slab, place, rows.texts[place])
 
     def _take(self, slab: Slab, place: int, text: str) -> None:
-        if not self.picked or self.picked[-1][0] is not slab:
-            self.picked.append((slab, []))
-        places = self.picked[-1][1]
+        self.slab = slab
         self.num_characters += len(text)
         if self.cutter.chunker is None:
-            places.append(place)
+            self.places.append(place)
             self.texts.append(text)
             return
         for chunk in self.cutter.chunker.cut(text):
-            places.append(place)
+            self.places.append(place)
             self.texts.append(text[chunk.start : chunk.end])
             self.chunks.append(chunk)
 
     def close(self, cursor: Cursor, share: float) -> Window:
         """Finish this window, and begin the next."""
+        self.take_out()
         window = Window(
             number=self.number,
             texts=tuple(self.texts),
@@ -182,25 +186,44 @@ class _Builder:
             errors=tuple(self.errors),
             num_rows=self.num_rows,
             num_taken=self.num_taken - self.taken_before,
-            kinds=self._kinds(),
+            kinds={name: tuple(sorted(kinds)) for name, kinds in self.kinds.items()},
             next=cursor,
             share=share,
         )
-        self.texts, self.errors, self.chunks, self.picked = [], [], [], []
+        self.texts, self.errors, self.chunks = [], [], []
+        self.pieces, self.kinds = defaultdict(list), defaultdict(set)
         self.num_rows = self.num_characters = 0
         self.number, self.taken_before = self.number + 1, self.num_taken
         return window
+
+    def take_out(self) -> None:
+        """Copy what was taken of the slab, of which a selective job would otherwise keep many."""
+        if self.slab is not None:
+            for one in self.cutter.schema:
+                self._take_out(one, self.slab)
+        self.slab, self.places = None, []
+
+    def _take_out(self, wanted: Any, slab: Slab) -> None:
+        if self._is_of_chunks(wanted):
+            return
+        self.pieces[wanted.name].append(self._cells(wanted, slab, self.places))
+        source = self._source(wanted.name)
+        if is_json(wanted) and source is not None:
+            cells = slab.cells(source)
+            self.kinds[wanted.name].update(kind_of(cells[place]) for place in self.places)
+
+    def _is_of_chunks(self, wanted: Any) -> bool:
+        return self.cutter.chunker is not None and wanted.name in _CHUNK_PARTS
 
     def _side(self) -> Any:
         columns = {one.name: self._column(one) for one in self.cutter.schema}
         return pa.table(columns, schema=self.cutter.schema)
 
     def _column(self, wanted: Any) -> Any:
-        if self.cutter.chunker is not None and wanted.name in _CHUNK_PARTS:
+        if self._is_of_chunks(wanted):
             cells = [getattr(chunk, _CHUNK_PARTS[wanted.name]) for chunk in self.chunks]
             return pa.array(cells, wanted.type)
-        pieces = [self._cells(wanted, slab, places) for slab, places in self.picked]
-        return pa.chunked_array(pieces, wanted.type).combine_chunks()
+        return pa.chunked_array(self.pieces[wanted.name], wanted.type).combine_chunks()
 
     def _cells(self, wanted: Any, slab: Slab, places: Sequence[int]) -> Any:
         source = self._source(wanted.name)
@@ -214,13 +237,3 @@ class _Builder:
     def _source(self, name: str) -> str | None:
         """Tell which column of the input fills one of the window's; None for row numbers."""
         return self.cutter.options.id_column if name == ID else name
-
-    def _kinds(self) -> dict[str, tuple[str, ...]]:
-        """Tell which kinds of values the JSON columns hold."""
-        kinds = {}
-        for one in self.cutter.schema:
-            source = self._source(one.name)
-            if is_json(one) and source is not None:
-                seen = {kind_of(s.cells(source)[p]) for s, places in self.picked for p in places}
-                kinds[one.name] = tuple(sorted(seen))
-        return kinds

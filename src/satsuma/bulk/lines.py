@@ -7,7 +7,7 @@ Of CSV and TSV, a row is a record below the header, which may have several lines
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -15,36 +15,60 @@ import orjson
 
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.formats import InputFormat
-from satsuma.bulk.locations import InputFile, OpenFile, open_stream
-from satsuma.bulk.slabs import NOT_UTF8, SLAB_ROWS, Slab, require_columns
+from satsuma.bulk.locations import InputFile, open_stream
+from satsuma.bulk.slabs import NOT_UTF8, SLAB_BYTES, SLAB_ROWS, Slab, require_columns
 
 MAX_LINE_BYTES = 64 << 20  # longer ones are no rows
 _BOM = b"\xef\xbb\xbf"
 _Row = list[Any] | str  # cells, or why there are none
 
 
+class _CountedStream:
+    """Counts what is read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.num_bytes = 0
+
+    def readline(self, max_bytes: int) -> bytes:
+        line = self._stream.readline(max_bytes)
+        self.num_bytes += len(line)
+        return line
+
+
 def read_lines(file: InputFile, columns: Sequence[str], skip_rows: int) -> Iterator[Slab]:
     """Read some columns of a file of lines; see `readers.read_slabs`."""
     with open_stream(file) as opened:
-        rows = _ROWS[file.format](file, opened.stream, columns)
-        yield from _gather(islice(rows, skip_rows, None), file, columns, skip_rows, opened)
+        stream = _CountedStream(opened.stream)
+        rows = islice(_ROWS[file.format](file, stream, columns), skip_rows, None)
+        first_row = skip_rows + 1
+        while some := _take_some(rows, stream):
+            yield _slab(file, columns, first_row, some, opened.share)
+            first_row += len(some)
 
 
-def _gather(
-    rows: Iterable[_Row], file: InputFile, columns: Sequence[str], skip_rows: int, opened: OpenFile
-) -> Iterator[Slab]:
-    """Put rows into slabs."""
-    first_row, rows = skip_rows + 1, iter(rows)
+def _take_some(rows: Iterator[_Row], stream: _CountedStream) -> list[_Row]:
+    """Take a slab's rows: fewer of them where they are large."""
+    some: list[_Row] = []
+    end_bytes = stream.num_bytes + SLAB_BYTES
+    for row in islice(rows, SLAB_ROWS):
+        some.append(row)
+        if stream.num_bytes >= end_bytes:
+            break
+    return some
+
+
+def _slab(
+    file: InputFile, columns: Sequence[str], first_row: int, rows: Sequence[_Row], share: float
+) -> Slab:
+    bad = {place: row for place, row in enumerate(rows) if isinstance(row, str)}
     nothing = [None] * len(columns)
-    while chunk := list(islice(rows, SLAB_ROWS)):
-        bad = {place: row for place, row in enumerate(chunk) if isinstance(row, str)}
-        cells = zip(*(nothing if isinstance(row, str) else row for row in chunk), strict=True)
-        by_name = dict(zip(columns, map(list, cells), strict=True))
-        yield Slab(file.label, first_row, len(chunk), by_name, bad, opened.share)
-        first_row += len(chunk)
+    cells = zip(*(nothing if isinstance(row, str) else row for row in rows), strict=True)
+    by_name = dict(zip(columns, map(list, cells), strict=True))
+    return Slab(file.label, first_row, len(rows), by_name, bad, share)
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
+def _lines(stream: _CountedStream) -> Iterator[bytes | None]:
     """Yield each line with its end; None in place of one that is too long."""
     is_first = True
     while line := stream.readline(MAX_LINE_BYTES):
@@ -57,7 +81,7 @@ def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
         is_first = False
 
 
-def _text_rows(_: InputFile, stream: BinaryIO, columns: Sequence[str]) -> Iterator[_Row]:
+def _text_rows(_: InputFile, stream: _CountedStream, columns: Sequence[str]) -> Iterator[_Row]:
     num_others = len(columns) - 1
     for line in _lines(stream):
         if line is None:
@@ -69,7 +93,7 @@ def _text_rows(_: InputFile, stream: BinaryIO, columns: Sequence[str]) -> Iterat
             yield NOT_UTF8
 
 
-def _json_rows(_: InputFile, stream: BinaryIO, columns: Sequence[str]) -> Iterator[_Row]:
+def _json_rows(_: InputFile, stream: _CountedStream, columns: Sequence[str]) -> Iterator[_Row]:
     for line in _lines(stream):
         yield _TOO_LONG if line is None else _parse_json(line, columns)
 
@@ -86,21 +110,21 @@ def _parse_json(line: bytes, columns: Sequence[str]) -> _Row:
     return [row.get(name) for name in columns]
 
 
-def _csv_rows(file: InputFile, stream: BinaryIO, columns: Sequence[str]) -> Iterator[_Row]:
+def _csv_rows(file: InputFile, stream: _CountedStream, columns: Sequence[str]) -> Iterator[_Row]:
     """Read comma-separated values as RFC 4180 has them; an empty field is an empty text."""
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(_decoded(file, stream), strict=True)
     return _table_rows(file, reader, columns)
 
 
-def _tsv_rows(file: InputFile, stream: BinaryIO, columns: Sequence[str]) -> Iterator[_Row]:
+def _tsv_rows(file: InputFile, stream: _CountedStream, columns: Sequence[str]) -> Iterator[_Row]:
     """Read tab-separated values as IANA has them: no quoting, so a quote is a quote."""
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(_decoded(file, stream), delimiter="\t", quoting=csv.QUOTE_NONE)
     return _table_rows(file, reader, columns)
 
 
-def _decoded(file: InputFile, stream: BinaryIO) -> Iterator[str]:
+def _decoded(file: InputFile, stream: _CountedStream) -> Iterator[str]:
     """Decode lines; what is no UTF-8 becomes lone surrogates, which `_pick` finds."""
     for number, line in enumerate(_lines(stream), start=1):
         if line is None:
@@ -147,7 +171,7 @@ def _is_utf8(text: str) -> bool:
 
 
 _TOO_LONG = f"a line of more than {MAX_LINE_BYTES} bytes"
-_ROWS: dict[InputFormat, Callable[[InputFile, BinaryIO, Sequence[str]], Iterator[_Row]]] = {
+_ROWS: dict[InputFormat, Callable[[InputFile, _CountedStream, Sequence[str]], Iterator[_Row]]] = {
     InputFormat.LINES: _text_rows,
     InputFormat.JSONL: _json_rows,
     InputFormat.CSV: _csv_rows,

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.locations import BUFFER_BYTES, InputFile, open_stream
-from satsuma.bulk.slabs import NOT_UTF8, SLAB_ROWS, Slab, require_columns
+from satsuma.bulk.slabs import NOT_UTF8, SLAB_BYTES, SLAB_ROWS, Slab, require_columns
 
 
 def read_types(file: InputFile, columns: Sequence[str]) -> Any:
@@ -34,8 +34,9 @@ def read_parquet(file: InputFile, columns: Sequence[str], skip_rows: int) -> Ite
         require_columns(file.name, columns, opened.schema_arrow.names)
         _check_text_type(file, opened.schema_arrow.field(columns[0]))
         groups, row = _skip_groups(opened.metadata, skip_rows)
+        num_rows = _slab_rows(opened.metadata, groups, columns)
         batches = opened.iter_batches(
-            SLAB_ROWS, row_groups=groups, columns=list(columns), use_threads=False
+            num_rows, row_groups=groups, columns=list(columns), use_threads=False
         )
         try:
             for read in batches:
@@ -81,6 +82,22 @@ def _skip_groups(metadata: Any, skip_rows: int) -> tuple[list[int], int]:
             return list(range(group, metadata.num_row_groups)), before
         before += num_rows
     return [], before
+
+
+def _slab_rows(metadata: Any, groups: Sequence[int], columns: Sequence[str]) -> int:
+    """Tell how many rows a slab may have: fewer where a row group's are large on average."""
+    mean_bytes = 0.0
+    for group in map(metadata.row_group, groups):
+        parts = map(group.column, range(group.num_columns))
+        wanted = [one for one in parts if _is_part_of(one.path_in_schema, columns)]
+        total_bytes = sum(one.total_uncompressed_size for one in wanted)
+        mean_bytes = max(mean_bytes, total_bytes / max(group.num_rows, 1))
+    return max(1, min(SLAB_ROWS, int(SLAB_BYTES / max(mean_bytes, 1.0))))
+
+
+def _is_part_of(path: str, columns: Sequence[str]) -> bool:
+    """Tell whether a leaf of the schema is one of these columns, or within one."""
+    return any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
 def _slab(file: InputFile, batch: Any, text: str, first_row: int, total_rows: int) -> Slab:

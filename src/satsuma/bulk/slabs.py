@@ -12,6 +12,7 @@ import pyarrow as pa
 from satsuma.bulk.errors import InputError
 
 SLAB_ROWS = 1024
+SLAB_BYTES = 8 << 20  # or one row, however large
 NOT_UTF8 = "not valid UTF-8"
 
 # Marks a column of JSON texts: of JSON Lines, where a column may mix any types.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
+from weakref import ref
 
 import pyarrow as pa
 import pytest
@@ -112,6 +113,28 @@ def test_conditions_leave_rows_out_without_a_word() -> None:
     window = next(cutter(wishes).cut(slabs([rows], 9), BEGINNING))
     assert (window.texts, window.errors, window.num_rows, window.num_taken) == (("b",), (), 3, 1)
     assert window.side.column("n").to_pylist() == ["2"]
+    assert window.kinds == {"n": ("int",)}
+
+
+class Cells(list[Any]):
+    """A column that can be watched."""
+
+
+def test_a_window_keeps_no_slabs() -> None:
+    """Of which a selective job reads very many before a window is full."""
+    columns_read: list[ref[Cells]] = []
+
+    def read() -> Iterator[tuple[int, Slab]]:
+        for number in range(20):
+            assert sum(one() is not None for one in columns_read) <= 1
+            columns = {"text": Cells(["a", "b"]), "n": Cells([number, -1])}
+            columns_read.append(ref(columns["text"]))
+            yield 0, Slab("f0", 1 + 2 * number, 2, dict(columns))
+
+    wishes = jsonl(where=(parse_condition("n >= 0"),), keep=("n",))
+    (window,) = cutter(wishes).cut(read(), BEGINNING)
+    assert window.side.column("n").to_pylist() == [str(number) for number in range(20)]
+    assert window.side.column("id").to_pylist() == list(range(1, 41, 2))
     assert window.kinds == {"n": ("int",)}
 
 

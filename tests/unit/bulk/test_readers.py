@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from satsuma.bulk import lines
+from satsuma.bulk import lines, parquets
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.locations import InputFile, find_inputs
 from satsuma.bulk.readers import read_schema, read_slabs
@@ -151,6 +151,31 @@ def test_lines_are_skipped(input_file: MakeFile, name: str) -> None:
     head = b"text\n" if name == "a.csv" else b""
     file = input_file(name, head + b"".join(rows[name] % n for n in range(3000)))
     assert read(file, "text", skip_rows=1500)[0] == [str(n) for n in range(1500, 3000)]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl"])
+def test_large_rows_make_small_slabs(
+    input_file: MakeFile, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A slab of a thousand documents of a megabyte would be a gigabyte."""
+    monkeypatch.setattr(lines, "SLAB_BYTES", 1000)
+    line = b'{"text":"%s"}\n' % (b"x" * 400) if name == "a.jsonl" else b"x" * 412 + b"\n"
+    head = b"text\n" if name == "a.csv" else b""
+    file = input_file(name, head + line * 10)
+    assert [slab.num_rows for slab in read_slabs(file, ("text",))] == [3, 3, 3, 1]
+    assert len(read(file, "text", skip_rows=4)[0]) == 6
+
+
+def test_large_rows_of_parquet_make_small_slabs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other columns hold does not count, and the largest row group does."""
+    monkeypatch.setattr(parquets, "SLAB_BYTES", 5000)
+    texts, others = ([f"{n:0{width}}" for n in range(20)] for width in (1000, 9000))
+    columns = {"text": texts, "other": others}
+    file = write_parquet(tmp_path / "a.parquet", columns, row_group_size=10, use_dictionary=False)
+    assert [slab.num_rows for slab in read_slabs(file, ("text",))] == [4] * 5
+    assert read(file, "text", skip_rows=7)[0] == texts[7:]
 
 
 @pytest.mark.parametrize(
