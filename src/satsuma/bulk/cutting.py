@@ -58,7 +58,7 @@ class Cutter:
         if builder.is_at_limit:
             return
         for file, slab in slabs:
-            rows = _Rows(slab, self.options)
+            rows = _Rows(slab, self)
             for place in range(slab.num_rows):
                 builder.add(rows, place)
                 cursor = Cursor(file, slab.first_row + place, builder.num_taken)
@@ -71,13 +71,23 @@ class Cutter:
         if builder.num_rows or builder.number == 0:
             yield builder.close(cursor, builder.share)
 
+    @property
+    def names_files(self) -> bool:
+        """Whether the ids of rows without one begin with their file's name."""
+        return bool(pa.types.is_string(self.schema.field(ID).type))
+
+    def chunks_of(self, text: str) -> list[Chunk]:
+        """Tell what of a text gets vectors: its chunks, or all of it."""
+        return [Chunk(0, 0, len(text))] if self.chunker is None else self.chunker.cut(text)
+
 
 class _Rows:
     """A slab as it is judged: texts, ids and conditions, row by row."""
 
-    def __init__(self, slab: Slab, options: JobOptions) -> None:
+    def __init__(self, slab: Slab, cutter: Cutter) -> None:
         self.slab = slab
-        self.options = options
+        self.options = options = cutter.options
+        self._cutter = cutter
         self.texts = slab.cells(options.column)
         self.ids = None if options.id_column is None else slab.cells(options.id_column)
         named = {one.column: slab.cells(one.column) for one in options.where}
@@ -94,18 +104,30 @@ class _Rows:
             return f"{self.options.column!r} is {_describe(text)}, not text"
         if not text:
             return f"{self.options.column!r} is empty"
-        return None if self.ids is None else self._reason_against_id(self.ids[place])
-
-    def _reason_against_id(self, value: Any) -> str | None:
-        if value is None:
+        if self.ids is not None and self.ids[place] is None:
             return f"{self.options.id_column!r}, the id, is null"
-        is_long = (
-            self.options.output_format is OutputFormat.VECTORIZE
-            and len(str(value).encode()) > _MAX_VECTORIZE_ID_BYTES
-        )
-        return (
-            f"the id has more than Vectorize's {_MAX_VECTORIZE_ID_BYTES} bytes" if is_long else None
-        )
+        return None
+
+    def reason_against_id(self, place: int, num_chunks: int) -> str | None:
+        """Say why a row's vectors, of which there are so many, cannot be named."""
+        if self.options.output_format is not OutputFormat.VECTORIZE:
+            return None
+        suffix = f"#{num_chunks - 1}" if self.options.chunk_tokens else ""
+        if len(f"{self._id_of(place)}{suffix}".encode()) <= _MAX_VECTORIZE_ID_BYTES:
+            return None
+        with_suffix = f", with {suffix!r}," if suffix else ""
+        return f"the id{with_suffix} has more than Vectorize's {_MAX_VECTORIZE_ID_BYTES} bytes"
+
+    def _id_of(self, place: int) -> Any:
+        if self.ids is not None:
+            return self.ids[place]
+        row = self.slab.first_row + place
+        return _name_row(self.slab, row) if self._cutter.names_files else row
+
+
+def _name_row(slab: Slab, row: int) -> str:
+    """Tell a row from those of all files."""
+    return f"{slab.label}:{row}"
 
 
 def _describe(value: Any) -> str:
@@ -154,27 +176,23 @@ class _Builder:
         slab = rows.slab
         self.num_rows += 1
         reason = slab.bad.get(place)
-        if reason is None:
-            if rows.is_left_out(place):
-                return
-            reason = rows.reason_against(place)
+        if reason is None and rows.is_left_out(place):
+            return
+        reason = reason or rows.reason_against(place)
+        chunks = [] if reason else self.cutter.chunks_of(rows.texts[place])
+        reason = reason or rows.reason_against_id(place, len(chunks))
         if reason is not None:
             self.errors.append(RowError(slab.label, slab.first_row + place, reason))
             return
-        self.num_taken += 1
-        self._take(slab, place, rows.texts[place])
+        self._take(slab, place, rows.texts[place], chunks)
 
-    def _take(self, slab: Slab, place: int, text: str) -> None:
+    def _take(self, slab: Slab, place: int, text: str, chunks: Sequence[Chunk]) -> None:
         self.slab = slab
+        self.num_taken += 1
         self.num_characters += len(text)
-        if self.cutter.chunker is None:
-            self.places.append(place)
-            self.texts.append(text)
-            return
-        for chunk in self.cutter.chunker.cut(text):
-            self.places.append(place)
-            self.texts.append(text[chunk.start : chunk.end])
-            self.chunks.append(chunk)
+        self.places += [place] * len(chunks)
+        self.texts += [text[chunk.start : chunk.end] for chunk in chunks]
+        self.chunks += chunks
 
     def close(self, cursor: Cursor, share: float) -> Window:
         """Finish this window, and begin the next."""
@@ -230,8 +248,8 @@ class _Builder:
         if source is not None:
             return slab.take(source, places, wanted)
         rows = [slab.first_row + place for place in places]
-        if pa.types.is_string(wanted.type):
-            return pa.array([f"{slab.label}:{row}" for row in rows], wanted.type)
+        if self.cutter.names_files:
+            return pa.array([_name_row(slab, row) for row in rows], wanted.type)
         return pa.array(rows, wanted.type)
 
     def _source(self, name: str) -> str | None:

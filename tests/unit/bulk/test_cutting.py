@@ -174,6 +174,31 @@ def test_chunks_stand_beside_one_another() -> None:
     }
 
 
+def test_vectorizes_ids_have_to_fit_with_their_chunks() -> None:
+    """Each chunk's id ends in its number, so the last one's is the longest."""
+    wishes = jsonl(output_format=OutputFormat.VECTORIZE, id_column="k", chunk_tokens=3)
+    rows: Rows = [
+        {"text": "a" * 10, "k": "é" * 31},
+        {"text": "a" * 11, "k": "é" * 31},
+        {"text": "a", "k": "é" * 31 + "e"},
+    ]
+    (window,) = cutter(wishes, Chunker(letters, 3)).cut(slabs([rows], 9), BEGINNING)
+    assert [one.row for one in window.errors] == [2, 3]
+    assert window.errors[0].reason == "the id, with '#10', has more than Vectorize's 64 bytes"
+    assert window.num_taken == 1
+
+
+def test_vectorizes_ids_have_to_fit_with_their_files() -> None:
+    """The name of a row of several files is as long as its file's."""
+    wishes = jsonl(output_format=OutputFormat.VECTORIZE)
+    columns = {"text": ["a", "b"]}
+    some = Slab("f" * 62, 9, 2, columns)
+    (window,) = cutter(wishes, is_one_file=False).cut(iter([(0, some)]), BEGINNING)
+    assert (window.texts, [one.row for one in window.errors]) == (("a",), [10])
+    (window,) = cutter(wishes).cut(iter([(0, some)]), BEGINNING)
+    assert window.texts == ("a", "b")
+
+
 def test_cells_have_to_fit_the_first_files_type(options: Callable[..., JobOptions]) -> None:
     """What a later file has of another type is an error that names the column."""
     wishes = options(keep=("n",))
