@@ -143,14 +143,29 @@ def _table_rows(file: InputFile, reader: Any, columns: Sequence[str]) -> Iterato
     require_columns(file.name, columns, header)
     places = [header.index(name) for name in columns]
     while True:
+        first_line = reader.line_num + 1
         try:
             record = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
+            _check_quotes_end(file, error, first_line)
             yield f"malformed: {error}"
             continue
         yield _pick(record, places, len(header))
+
+
+def _check_quotes_end(file: InputFile, error: csv.Error, first_line: int) -> None:
+    """Refuse to go on behind a quote without end: what followed was taken for its text.
+
+    Raises:
+        InputError: tells where that record begins.
+    """
+    if str(error).startswith(_QUOTES_WITHOUT_END):
+        raise InputError(
+            f"{file.name}: the record that begins in line {first_line} has a quote that is not "
+            f"closed before the file's end or within {MAX_LINE_BYTES} characters."
+        ) from error
 
 
 def _pick(record: list[str], places: Sequence[int], width: int) -> _Row:
@@ -170,6 +185,8 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+# The csv module's words; it has one exception for all.
+_QUOTES_WITHOUT_END = ("unexpected end of data", "field larger than field limit")
 _TOO_LONG = f"a line of more than {MAX_LINE_BYTES} bytes"
 _ROWS: dict[InputFormat, Callable[[InputFile, _CountedStream, Sequence[str]], Iterator[_Row]]] = {
     InputFormat.LINES: _text_rows,

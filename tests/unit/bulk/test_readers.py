@@ -58,6 +58,17 @@ def test_bad_rows_of_csv_are_named(input_file: MakeFile) -> None:
     }
 
 
+@pytest.mark.parametrize("rest", [b"", b"2,b\n3,c", b"2,b\n" * 100])
+def test_a_quote_without_end_is_refused(
+    input_file: MakeFile, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    """It swallows the rest of the file, which would be missing without a word."""
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
+    file = input_file("a.csv", b'id,text\n1,"two\nlines"\n1,"a\n' + rest)
+    with pytest.raises(InputError, match=r"a\.csv: the record that begins in line 4 has a quote"):
+        read(file, "text")
+
+
 def test_a_header_of_no_form_is_refused(input_file: MakeFile) -> None:
     """The error names the file, since nothing in it can be read."""
     with pytest.raises(InputError, match=r"a\.csv: the header is malformed: ',' expected"):
