@@ -13,13 +13,12 @@ from satsuma.bulk.job import Job
 from satsuma.bulk.locations import Location
 from satsuma.bulk.parts import Summary, part_notes
 from satsuma.bulk.plan import output_metadata
-from satsuma.bulk.publish import publish, retract
+from satsuma.bulk.publish import is_stream, publish, retract
 from satsuma.bulk.state import JobState
+from satsuma.bulk.targets import IDS_SUFFIX, METADATA_SUFFIX, TELLS_ITSELF
 from satsuma.bulk.windows import RowError
 from satsuma.bulk.writers import WRITERS, final_schema, write_ids
 
-METADATA_SUFFIX, IDS_SUFFIX = ".meta.json", ".ids.jsonl"
-_TELLS_ITSELF = frozenset({OutputFormat.PARQUET, OutputFormat.ARROW})  # has a place for metadata
 _JSON = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
@@ -37,7 +36,7 @@ def publish_output(job: Job, output: Location, state: JobState) -> Summary:
     metadata = _metadata(job, summary)
     write_errors(job, state, summary)
     kind = job.options.output_format
-    if kind not in _TELLS_ITSELF:
+    if kind not in TELLS_ITSELF:
         content = orjson.dumps(metadata, option=_JSON)
         place = output.beside(METADATA_SUFFIX)
         publish(place, state.folder, lambda target: _write(target, content))
@@ -76,19 +75,27 @@ def stream_output(job: Job, state: JobState, numbers: Iterator[int], target: Bin
 
 
 def write_errors(job: Job, state: JobState, summary: Summary) -> None:
-    """Name the rows that have no vector, in a file that is there only if there are some."""
+    """Name the rows that have no vector, in a file that is there only if there are some.
+
+    An earlier run's is deleted only under the name that satsuma chose; under one that the user
+    chose, it becomes empty.
+    """
     place = job.errors_location
     if place is None:
-        return
-    if not summary.counts.bad:
-        retract(place)
         return
 
     def write(target: BinaryIO) -> None:
         for table in state.parts.read_all():
             target.writelines(map(_line, part_notes(table.schema).errors))
 
-    publish(place, state.folder, write)
+    path = place.local_path
+    if path is not None and is_stream(place):
+        with path.open("wb") as target:
+            write(target)
+    elif summary.counts.bad or (job.errors is not None and place.exists()):
+        publish(place, state.folder, write)
+    else:
+        retract(place)
 
 
 def _metadata(job: Job, summary: Summary) -> Mapping[str, Any]:

@@ -14,17 +14,16 @@ import pyarrow as pa
 from satsuma.asks import check_dimensions
 from satsuma.bulk.chunks import Chunker
 from satsuma.bulk.cutting import Cutter
-from satsuma.bulk.errors import InputError, OutputExistsError
+from satsuma.bulk.errors import InputError
 from satsuma.bulk.locations import STANDARD_STREAM, InputFile, Location
 from satsuma.bulk.options import VECTOR, JobOptions, check_options
 from satsuma.bulk.plan import Model, make_plan
 from satsuma.bulk.publish import is_stream
 from satsuma.bulk.readers import read_schema, read_slabs
 from satsuma.bulk.slabs import Slab
+from satsuma.bulk.targets import ERRORS_SUFFIX, neighbours, refuse_clashes
 from satsuma.bulk.windows import BEGINNING, Cursor, Window, side_schema
 from satsuma.engine.spans import SpanFinder
-
-ERRORS_SUFFIX = ".errors.jsonl"
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,15 @@ class Job:
         if self.errors is not None or self.output is None or is_stream(self.output):
             return self.errors
         return self.output.beside(ERRORS_SUFFIX)
+
+    @property
+    def targets(self) -> tuple[Location, ...]:
+        """Every file that may be replaced or deleted at the job's end, its output first."""
+        beside: tuple[Location, ...] = ()
+        if self.output is not None and not is_stream(self.output):
+            beside = (self.output, *neighbours(self.output, self.options.output_format))
+        errors = self.errors_location
+        return beside if errors is None or is_stream(errors) else (*beside, errors)
 
     @property
     def dimensions(self) -> int:
@@ -131,18 +139,13 @@ def check_job(job: Job) -> None:
         ConfigurationError: if the options do not go together.
         InvalidInputError: if the model's vectors cannot be cut so.
         InputError: if the first file cannot be read, or lacks a column.
-        OutputExistsError: if the output would replace its input.
+        OutputExistsError: if something that it writes would replace its input.
     """
     check_options(job.options, job.max_chunk_tokens)
     check_dimensions(job.options.dimensions, job.model.traits.hidden_size, job.model.files.manifest)
-    if any(one.location is not None and _is_same(one.location, job.output) for one in job.inputs):
-        raise OutputExistsError(f"{job.output_name} is the input; write elsewhere.")
+    refuse_clashes(job.targets, job.inputs)
     if job.inputs[0].location is not None:
         _ = job.side_schema
-
-
-def _is_same(one: Location, other: Location | None) -> bool:
-    return other is not None and one.path == other.path and one.filesystem == other.filesystem
 
 
 def check_unchanged(job: Job) -> None:

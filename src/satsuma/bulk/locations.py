@@ -10,7 +10,7 @@ import fnmatch
 import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from satsuma.bulk.formats import (
 )
 
 STANDARD_STREAM = "-"
+STATE_SUFFIX = ".satsuma"  # of the folder in which a job is kept
 BUFFER_BYTES = 1 << 20
 _WILDCARDS = re.compile(r"[*?\[]")
 _HIDDEN = (".", "_")  # what Spark and others leave beside their files
@@ -57,6 +58,15 @@ class Location:
     def exists(self) -> bool:
         """Tell whether there is anything."""
         return bool(self.filesystem.get_file_info(self.path).type != fs.FileType.NotFound)
+
+    def is_same(self, other: Location) -> bool:
+        """Tell whether two names stand for one file, through links and other spellings too."""
+        mine, others = self.local_path, other.local_path
+        if mine is None or others is None:
+            return self.path == other.path and bool(self.filesystem == other.filesystem)
+        if mine.exists() and others.exists():
+            return mine.samefile(others)
+        return mine.resolve() == others.resolve()
 
     def beside(self, suffix: str) -> Location:
         """Name a neighbour by an ending that is added."""
@@ -110,8 +120,15 @@ def locate(name: str) -> Location:
     return Location(name, filesystem, path)
 
 
-def find_inputs(name: str, wanted: InputFormat | None) -> tuple[InputFile, ...]:
+def find_inputs(
+    name: str, wanted: InputFormat | None, leave_out: Sequence[Location] = ()
+) -> tuple[InputFile, ...]:
     """Find what a file, a folder, a glob or `-` stands for, in the order of their paths.
+
+    Args:
+        name: as the user wrote it.
+        wanted: what the files hold; None goes by their names.
+        leave_out: files that a folder or a glob does not stand for.
 
     Raises:
         InputError: if that is nothing, or files of several formats.
@@ -119,7 +136,7 @@ def find_inputs(name: str, wanted: InputFormat | None) -> tuple[InputFile, ...]:
     if name == STANDARD_STREAM:
         return (InputFile(None, STANDARD_STREAM, tell_input(name, wanted)),)
     try:
-        files = tuple(_find(name, wanted))
+        files = tuple(_find(name, wanted, leave_out))
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error}") from error
     if not files:
@@ -130,7 +147,9 @@ def find_inputs(name: str, wanted: InputFormat | None) -> tuple[InputFile, ...]:
     return files
 
 
-def _find(name: str, wanted: InputFormat | None) -> Iterator[InputFile]:
+def _find(
+    name: str, wanted: InputFormat | None, leave_out: Sequence[Location]
+) -> Iterator[InputFile]:
     base, pattern = _split_glob(name)
     top = locate(base)
     info = top.filesystem.get_file_info(top.path)
@@ -146,7 +165,8 @@ def _find(name: str, wanted: InputFormat | None) -> Iterator[InputFile]:
             place = Location(
                 f"{base.partition('?')[0].rstrip('/')}/{label}", top.filesystem, one.path
             )
-            yield _input_file(place, one, label, wanted)
+            if not any(map(place.is_same, leave_out)):
+                yield _input_file(place, one, label, wanted)
 
 
 def _split_glob(name: str) -> tuple[str, str | None]:
@@ -162,6 +182,8 @@ def _split_glob(name: str) -> tuple[str, str | None]:
 
 
 def _is_chosen(label: str, pattern: str | None, wanted: InputFormat | None) -> bool:
+    if any(part.endswith(STATE_SUFFIX) for part in label.split("/")[:-1]):
+        return False
     if pattern is not None:
         return len(label.split("/")) == len(pattern.split("/")) and fnmatch.fnmatchcase(
             label, pattern

@@ -13,13 +13,14 @@ from typing import BinaryIO
 from satsuma.bulk.assembling import publish_output, stream_output, write_errors
 from satsuma.bulk.embedder import Embedder
 from satsuma.bulk.embedding import embed_windows
-from satsuma.bulk.errors import NoRoomError, OutputExistsError
+from satsuma.bulk.errors import NoRoomError
 from satsuma.bulk.job import Job, check_job, check_unchanged
 from satsuma.bulk.locations import Location
 from satsuma.bulk.parts import Counts
 from satsuma.bulk.progress import Progress, Report
 from satsuma.bulk.publish import check_target, is_stream
 from satsuma.bulk.state import JobState, is_done, open_state, state_folder
+from satsuma.bulk.targets import refuse_existing
 
 MakeEmbedder = Callable[[], AbstractContextManager[Embedder]]
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -49,10 +50,8 @@ def run_job(job: Job, make_embedder: MakeEmbedder, progress: Progress) -> Report
 def _run_to_file(
     job: Job, output: Location, make_embedder: MakeEmbedder, progress: Progress
 ) -> Report:
-    check_target(output)
     folder = job.state or state_folder(output)
-    if output.exists() and not job.may_overwrite and not is_done(folder):
-        raise OutputExistsError(f"{output.name} is there already. Replace it with --overwrite.")
+    _check_targets(job, is_resumed=is_done(folder) and not job.is_restarted)
     with _keep_state(job, folder) as state:
         if not state.is_done:
             with make_embedder() as embedder:
@@ -68,6 +67,7 @@ def _run_to_file(
 
 def _run_to_stream(job: Job, make_embedder: MakeEmbedder, progress: Progress) -> Report:
     """Write parts as they are done; nothing of them is kept when the job ends."""
+    _check_targets(job, is_resumed=False)
     with (
         tempfile.TemporaryDirectory(prefix="satsuma-embed-", dir=job.state) as folder,
         _keep_state(job, Path(folder)) as state,
@@ -78,6 +78,14 @@ def _run_to_stream(job: Job, make_embedder: MakeEmbedder, progress: Progress) ->
         summary = state.parts.sum_up()
         write_errors(job, state, summary)
         return _report(job, summary.counts, progress)
+
+
+def _check_targets(job: Job, *, is_resumed: bool) -> None:
+    """Notice before the work is done what could not be written, or must not be replaced."""
+    for one in job.targets:
+        check_target(one)
+    if not (job.may_overwrite or is_resumed):
+        refuse_existing(job.targets)
 
 
 @contextmanager

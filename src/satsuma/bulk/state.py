@@ -15,13 +15,12 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from satsuma.bulk.errors import JobDiffersError, JobError, JobLockedError
-from satsuma.bulk.locations import Location
+from satsuma.bulk.locations import STATE_SUFFIX, Location
 from satsuma.bulk.parts import Parts, sync_folder
 from satsuma.bulk.plan import differences
 from satsuma.bulk.publish import SCRATCH_FILES
 from satsuma.bulk.repeats import RepeatIndex
 
-_SUFFIX = ".satsuma"
 _PLAN, _LOCK, _PARTS, _REPEATS, _DONE = "plan.json", "lock", "parts", "repeats.sqlite", "done"
 _NAME_DIGITS = 16
 
@@ -29,7 +28,7 @@ _NAME_DIGITS = 16
 def state_folder(output: Location) -> Path:
     """Choose where a job is kept: beside its output, or in the cache if that is elsewhere."""
     if output.local_path is not None:
-        return output.local_path.with_name(output.local_path.name + _SUFFIX)
+        return output.local_path.with_name(output.local_path.name + STATE_SUFFIX)
     name = hashlib.sha256(output.name.encode()).hexdigest()[:_NAME_DIGITS]
     return platformdirs.user_cache_path("satsuma", appauthor=False) / "jobs" / name
 

@@ -16,11 +16,12 @@ from satsuma.bulk.dry_run import estimate
 from satsuma.bulk.embedder import LocalEmbedder
 from satsuma.bulk.formats import InputFormat, OutputFormat, tell_output
 from satsuma.bulk.job import Job
-from satsuma.bulk.locations import STANDARD_STREAM, find_inputs, locate
+from satsuma.bulk.locations import STANDARD_STREAM, Location, find_inputs, locate
 from satsuma.bulk.options import JobOptions, VectorType
 from satsuma.bulk.plan import find_model
 from satsuma.bulk.progress import Progress
 from satsuma.bulk.run import MakeEmbedder, run_job
+from satsuma.bulk.targets import own_files
 from satsuma.cli.extras import import_extra
 from satsuma.cli.options import setting_options
 from satsuma.settings import Settings, load_settings
@@ -91,7 +92,9 @@ def _choice(kind: Any) -> click.Choice[str]:
 @click.option("--to", "output_format", type=_choice(OutputFormat), help="[default: OUTPUT's name]")
 @click.option("--errors", metavar="FILE", help="Names bad rows.  [default: OUTPUT.errors.jsonl]")
 @click.option("--strict", "is_strict", is_flag=True, help="Stop at the first bad row.")
-@click.option("--overwrite", "may_overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
+@click.option(
+    "--overwrite", "may_overwrite", is_flag=True, help="Replace OUTPUT, and what goes beside it."
+)
 @click.option("--restart", "is_restarted", is_flag=True, help="Forget what a killed run has done.")
 @click.option(
     "--state",
@@ -135,19 +138,24 @@ def embed(  # noqa: PLR0913 - click gives each option an argument
     flags = _take_flags(wishes)
     settings = load_settings(flags)
     input_format, output_format = wishes.pop("input_format"), wishes.pop("output_format")
-    inputs = find_inputs(input_, None if input_format is None else InputFormat(input_format))
-    wanted = None if output_format is None else OutputFormat(output_format)
-    options = _read_options(wishes, inputs[0].format, tell_output(output, wanted))
+    places = _locate_targets(output, errors)
+    kind = tell_output(output, None if output_format is None else OutputFormat(output_format))
+    inputs = find_inputs(
+        input_,
+        None if input_format is None else InputFormat(input_format),
+        () if places[0] is None else own_files(places[0], places[1], kind, state),
+    )
+    options = _read_options(wishes, inputs[0].format, kind)
     job = Job(
         inputs=inputs,
-        output=None if output == STANDARD_STREAM else locate(output),
+        output=places[0],
         options=options,
         model=find_model(options, settings),
         is_strict=is_strict,
         is_restarted=is_restarted,
         may_overwrite=may_overwrite,
         state=state,
-        errors=None if errors is None else locate(errors),
+        errors=places[1],
     )
     _refuse_terminal(job)
     make_embedder = _choose_embedder(job, settings, None if is_dry else address, flags)
@@ -156,6 +164,14 @@ def embed(  # noqa: PLR0913 - click gives each option an argument
         make_embedder,
         is_dry=is_dry,
         is_shown=sys.stderr.isatty() if is_shown is None else is_shown,
+    )
+
+
+def _locate_targets(output: str, errors: str | None) -> tuple[Location | None, Location | None]:
+    """Find where the vectors go, and where rows without one are named."""
+    return (
+        None if output == STANDARD_STREAM else locate(output),
+        None if errors is None else locate(errors),
     )
 
 
