@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -109,10 +110,15 @@ def locate(name: str) -> Location:
     """Find the file system of a name.
 
     Raises:
-        InputError: if it is a URI that pyarrow does not know.
+        InputError: if it is a URI that pyarrow does not know, or no UTF-8.
     """
-    if "://" not in name:
-        return Location(name, fs.LocalFileSystem(), str(Path(name).expanduser().absolute()))
+    is_local = "://" not in name
+    path = str(Path(name).expanduser().absolute()) if is_local else name
+    if not _is_utf8(path):
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise InputError(f"{shown} cannot be opened: its name is not valid UTF-8.")
+    if is_local:
+        return Location(name, fs.LocalFileSystem(), path)
     try:
         filesystem, path = fs.FileSystem.from_uri(name)
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -159,7 +165,7 @@ def _find(
     if info.type == fs.FileType.NotFound and pattern is None:
         raise InputError(f"{name}: there is no such file or folder.")
     selector = fs.FileSelector(top.path, allow_not_found=True, recursive=True)
-    for one in sorted(top.filesystem.get_file_info(selector), key=lambda found: found.path):
+    for one in sorted(_named(top, selector, pattern, wanted), key=lambda found: found.path):
         label = one.path[len(top.path) :].lstrip("/")
         if one.type == fs.FileType.File and _is_chosen(label, pattern, wanted):
             place = Location(
@@ -167,6 +173,40 @@ def _find(
             )
             if not any(map(place.is_same, leave_out)):
                 yield _input_file(place, one, label, wanted)
+
+
+def _named(
+    top: Location, selector: Any, pattern: str | None, wanted: InputFormat | None
+) -> Iterator[Any]:
+    """List a folder, without what has no name in UTF-8.
+
+    Raises:
+        InputError: if that is a file that would be read: pyarrow cannot open it.
+    """
+    for one in top.filesystem.get_file_info(selector):
+        try:
+            _ = one.path
+        except UnicodeDecodeError:
+            _refuse_unnamed(top.path, pattern, wanted)
+        else:
+            yield one
+
+
+def _refuse_unnamed(folder: str, pattern: str | None, wanted: InputFormat | None) -> None:
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            label = str(path.relative_to(folder))
+            if not _is_utf8(label) and _is_chosen(label, pattern, wanted):
+                locate(str(path))
+
+
+def _is_utf8(name: str) -> bool:
+    """Tell a name from one whose bytes Python has put in as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _split_glob(name: str) -> tuple[str, str | None]:

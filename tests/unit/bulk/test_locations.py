@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,26 @@ def test_what_is_not_there_is_said(folder: Path) -> None:
         labels(folder / "*.parquet")
     with pytest.raises(InputError, match="cannot be opened"):
         locate("nonsense://x/y.csv")
+
+
+def test_a_name_that_is_no_utf_8_is_explained(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given as it is, or met in a folder by what chooses it; it disturbs nobody else."""
+    strange = folder / os.fsdecode(b"caf\xe9")
+    strange.mkdir()
+    for path in (strange.with_suffix(".tsv"), strange / "x.md"):
+        path.write_text("text\n")
+    assert labels(folder / "*.csv") == [".b.csv", "a.csv", "b.csv"]
+    explained = r"/caf\\xe9\.tsv cannot be opened: its name is not valid UTF-8"
+    for name in ("*.tsv", f"{strange.name}.tsv", ""):
+        with pytest.raises(InputError, match=explained):
+            labels(folder / name)
+    with pytest.raises(InputError, match=explained):
+        locate(f"/none/{strange.name}.tsv")
+    monkeypatch.chdir(strange)
+    with pytest.raises(InputError, match="is not valid UTF-8"):
+        locate("x.md")
 
 
 def test_formats_are_not_mixed(folder: Path) -> None:
