@@ -180,6 +180,24 @@ def test_jsonl_keeps_values_as_they_came(run: Embed) -> None:
     assert [(line["id"], line["k"]) for line in lines] == [(1, {"deep": [1, None]}), (2, None)]
 
 
+@pytest.mark.parametrize("name", ["o.jsonl", "o.ndjson", "o.npy", "o.parquet"])
+def test_nanoseconds_are_written_as_far_as_the_format_has_them(run: Embed, name: str) -> None:
+    """Parquet keeps them; JSON ends at the microsecond, as ids and conditions do."""
+    kinds = {"t": pa.timestamp("ns"), "o": pa.time64("ns"), "id": pa.timestamp("ns")}
+    times = {column: pa.array([1_000_001_999], kind) for column, kind in kinds.items()}
+    parquet.write_table(pa.table({"text": ["a"], **times}), "a.parquet")
+    wanted = ("--where", "t is not null", "--id-column", "id", "--keep", "t", "--keep", "o")
+    run("a.parquet", name, *wanted)
+    if name == "o.parquet":
+        read = parquet.read_table(name)
+        assert [read[column][0].value for column in kinds] == [1_000_001_999] * 3
+        return
+    path = Path("o.npy.ids.jsonl" if name == "o.npy" else name)
+    line = json.loads(path.read_bytes())
+    line = line.get("metadata", line)
+    assert (line["t"], line["o"]) == ("1970-01-01T00:00:01.000001", "00:00:01.000001")
+
+
 def test_vectorize_lines(run: Embed) -> None:
     """Ids are text, what is kept is metadata, and nulls are left out."""
     Path("a.jsonl").write_text('{"text": "a", "k": "x"}\n{"text": "b", "k": null}\n')

@@ -115,6 +115,8 @@ def _check_chunks(options: JobOptions, max_chunk_tokens: int) -> None:
 def _check_columns(options: JobOptions) -> None:
     taken = [ID, VECTOR, *((CHUNK, START, END) if options.chunk_tokens else ())]
     for name in options.keep:
+        if options.keep.count(name) > 1:
+            raise ConfigurationError(f"--keep {name}: once is enough.")
         if name in taken and name != options.id_column:
             raise ConfigurationError(
                 f"--keep {name}: the output has a column of that name of its own."

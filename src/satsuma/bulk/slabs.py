@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from satsuma.bulk.cells import to_cells
 from satsuma.bulk.errors import InputError
 
 SLAB_ROWS = 1024
@@ -48,7 +49,7 @@ class Slab:
     def cells(self, name: str) -> list[Any]:
         """Give a column's cells as Python's own values."""
         column = self.columns[name]
-        return column if isinstance(column, list) else column.to_pylist()
+        return column if isinstance(column, list) else to_cells(column)
 
     def take(self, name: str, places: Sequence[int], wanted: Any) -> Any:
         """Give some cells of a column as an Arrow array.
@@ -91,12 +92,14 @@ def kind_of(value: Any) -> str:
 
 
 def require_columns(name: str, columns: Sequence[str], there: Sequence[str]) -> None:
-    """Refuse a file that lacks a column.
+    """Refuse a file that lacks a column, or has two of its name.
 
     Raises:
-        InputError: names the column, and those that there are.
+        InputError: names the column.
     """
     for column in columns:
         if column not in there:
             listed = ", ".join(map(repr, there))
             raise InputError(f"{name} has no column {column!r}; it has {listed}.")
+        if list(there).count(column) > 1:
+            raise InputError(f"{name} has more than one column {column!r}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -10,6 +11,8 @@ import orjson
 import pyarrow as pa
 from pyarrow import parquet
 
+from satsuma.bulk.cells import to_cells
+from satsuma.bulk.errors import JobError
 from satsuma.bulk.formats import OutputFormat
 from satsuma.bulk.options import CHUNK, ID, VECTOR
 from satsuma.bulk.parts import vectors_of
@@ -21,6 +24,7 @@ _GROUP_BYTES = 32 << 20  # of a row group, and so of memory
 _GROUP_ROWS = 1 << 16
 _KEY = b"satsuma"
 _LINE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+_NO_VECTORS = {"vectors": 0}
 _NPY_VERSION = (1, 0)
 
 
@@ -138,6 +142,18 @@ WRITERS: dict[OutputFormat, Write] = {
 }
 
 
+def check_schema(kind: OutputFormat, schema: Any) -> None:
+    """Notice before the work is done that a format has no place for a column.
+
+    Raises:
+        JobError: if so.
+    """
+    try:
+        WRITERS[kind]([schema.empty_table()], final_schema(schema, {}), _NO_VECTORS, io.BytesIO())
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise JobError(f"{kind} cannot be written of these columns: {error}") from error
+
+
 def with_metadata(schema: Any, metadata: Mapping[str, Any]) -> Any:
     """Put what is told of the output into its schema, as JSON under the key `satsuma`."""
     return schema.with_metadata({_KEY: orjson.dumps(metadata)})
@@ -169,7 +185,7 @@ def _as_text(value: Any) -> str | None:
 def vector_ids(table: Table) -> list[str]:
     """Give each vector an id of its own, as text: a chunk's has its number behind a `#`."""
     column = table.column(ID)
-    cells = column.to_pylist()
+    cells = to_cells(column)
     if is_json(table.schema.field(ID)):
         cells = [orjson.loads(cell) for cell in cells]
     ids = [str(_as_text(cell)) for cell in cells]
@@ -185,7 +201,7 @@ def _side_names(table: Table) -> list[str]:
 
 def _json_cells(table: Table, name: str) -> list[Any]:
     """Give a column's cells as orjson writes them; JSON texts go out as they came."""
-    cells: list[Any] = table.column(name).to_pylist()
+    cells = to_cells(table.column(name))
     if not is_json(table.schema.field(name)):
         return cells
     return [None if cell is None else orjson.Fragment(cell) for cell in cells]

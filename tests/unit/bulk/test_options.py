@@ -23,6 +23,7 @@ from satsuma.errors import ConfigurationError
         ({"keep": ("vector",)}, "a column of that name of its own"),
         ({"keep": ("id",)}, "--id-column id would fill it"),
         ({"keep": ("start",), "chunk_tokens": 9}, "a column of that name"),
+        ({"keep": ("a", "b", "a")}, "--keep a: once is enough"),
         ({"limit": 0}, "--limit must be 1 or more"),
         ({"input_format": InputFormat.LINES, "keep": ("a",)}, "no columns but 'text'"),
         ({"output_format": OutputFormat.VECTORIZE, "keep": ("a.b",)}, "Vectorize's metadata"),

@@ -209,6 +209,17 @@ def test_parquet_columns_are_checked(tmp_path: Path) -> None:
         read(file, "n")
 
 
+def test_a_column_that_is_there_twice_is_refused(input_file: MakeFile, tmp_path: Path) -> None:
+    """Nobody can tell which is meant; other names may repeat."""
+    table = pa.table([["a"], ["b"], ["c"], ["d"]], names=["text", "text", "k", "k"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    (twice,) = find_inputs(str(tmp_path / "a.parquet"), None)
+    for file in (twice, input_file("a.csv", b"text,text,k,k\na,b,c,d\n")):
+        with pytest.raises(InputError, match="has more than one column 'text'"):
+            read_schema(file, ("text",))
+    assert read(input_file("b.csv", b"text,k,k\na,b,c\n"), "text") == (["a"], {})
+
+
 def test_what_is_no_parquet_is_an_error(input_file: MakeFile) -> None:
     """In one line."""
     with pytest.raises(InputError, match="cannot be read as Parquet"):

@@ -13,9 +13,11 @@ import pytest
 from pyarrow import parquet
 
 from satsuma.bulk import writers
+from satsuma.bulk.errors import JobError
+from satsuma.bulk.formats import OutputFormat
 from satsuma.bulk.options import VECTOR
 from satsuma.bulk.slabs import JSON_MARK
-from satsuma.bulk.writers import final_schema, write_jsonl, write_npy, write_parquet
+from satsuma.bulk.writers import check_schema, final_schema, write_jsonl, write_npy, write_parquet
 
 
 def part(num_rows: int, **columns: Any) -> Any:
@@ -82,3 +84,12 @@ def test_values_that_json_has_not_are_text() -> None:
     write_jsonl([row], row.schema, {}, target)
     line = json.loads(target.getvalue())
     assert (line["d"], line["t"]) == ("1.50", "1970-01-01T00:00:00+00:00")
+
+
+def test_columns_that_a_format_has_not_are_told_first() -> None:
+    """Before anything is embedded; the other formats have them."""
+    schema = part(1, k=pa.array([{}], pa.struct([]))).schema
+    with pytest.raises(JobError, match=r"parquet cannot be written of these columns: .*'k'"):
+        check_schema(OutputFormat.PARQUET, schema)
+    for kind in set(OutputFormat) - {OutputFormat.PARQUET}:
+        check_schema(kind, schema)
