@@ -187,6 +187,21 @@ def test_strict_stops_at_a_bad_row_and_keeps_what_is_done(work: Work, output: Pa
     work.check(output)
 
 
+@pytest.mark.parametrize("is_done", [True, False])
+def test_strict_stops_at_a_bad_row_of_an_earlier_run(
+    work: Work, output: Path, *, is_done: bool
+) -> None:
+    """Killed between two windows or before its output; nothing appears, and all is kept."""
+    with work.command.until(NUM_PARTS - 5, work.source, output):
+        pass
+    if is_done:
+        (Path(f"{output}.satsuma") / "done").touch()
+    with pytest.raises(BadRowError, match=r"in\.jsonl, row 101: .* --strict stops here\."):
+        work.command.report(work.source, str(output), "--strict")
+    assert not output.exists()
+    assert work.command.report(work.source, str(output))["rows_before"] > 0
+
+
 def test_a_killed_end_is_made_up_for(work: Work, output: Path) -> None:
     """Killed between the last part and the output: the next run only assembles."""
     code = (

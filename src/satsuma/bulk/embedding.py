@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ import numpy as np
 from satsuma.bulk.embedder import Embedder
 from satsuma.bulk.errors import BadRowError
 from satsuma.bulk.job import Job
-from satsuma.bulk.parts import Counts, Parts, Vectors, make_part, part_new_rows
+from satsuma.bulk.parts import Counts, Parts, Vectors, make_part, part_new_rows, part_notes
 from satsuma.bulk.progress import Progress
 from satsuma.bulk.repeats import Sources
 from satsuma.bulk.state import JobState
-from satsuma.bulk.windows import BEGINNING, Cursor, Window
+from satsuma.bulk.windows import BEGINNING, Cursor, RowError, Window
 from satsuma.types import EmbedResult
 
 
@@ -50,6 +50,23 @@ def embed_windows(
             yield _finish(job, state.parts, under_way.popleft(), progress)
     while under_way:
         yield _finish(job, state.parts, under_way.popleft(), progress)
+
+
+def refuse_kept_bad_rows(parts: Parts) -> None:
+    """Stop a strict job at a bad row of a run that was not strict.
+
+    Raises:
+        BadRowError: names the first.
+    """
+    if parts.sum_up().counts.bad:
+        for table in parts.read_all():
+            _refuse_bad_row(part_notes(table.schema).errors)
+
+
+def _refuse_bad_row(errors: Sequence[RowError]) -> None:
+    if errors:
+        first = errors[0]
+        raise BadRowError(f"{first.file}, row {first.row}: {first.reason}. --strict stops here.")
 
 
 def embed_window(
@@ -95,9 +112,8 @@ def _catch_up(state: JobState, num_parts: int) -> None:
 
 
 def _begin(job: Job, state: JobState, embedder: Embedder, window: Window) -> _Begun:
-    if job.is_strict and window.errors:
-        first = window.errors[0]
-        raise BadRowError(f"{first.file}, row {first.row}: {first.reason}. --strict stops here.")
+    if job.is_strict:
+        _refuse_bad_row(window.errors)
     sources = state.repeats.find_sources(window.number, window.texts)
     future = embedder.submit(sources.new_texts) if sources.new_texts else None
     return _Begun(window, sources, future)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from satsuma.bulk.assembling import publish_output, stream_output, write_errors
 from satsuma.bulk.embedder import Embedder
-from satsuma.bulk.embedding import embed_windows
+from satsuma.bulk.embedding import embed_windows, refuse_kept_bad_rows
 from satsuma.bulk.errors import NoRoomError
 from satsuma.bulk.job import Job, check_job, check_unchanged
 from satsuma.bulk.locations import Location
@@ -21,6 +21,7 @@ from satsuma.bulk.progress import Progress, Report
 from satsuma.bulk.publish import check_target, is_stream
 from satsuma.bulk.state import JobState, is_done, open_state, state_folder
 from satsuma.bulk.targets import refuse_existing
+from satsuma.bulk.writers import check_schema
 
 MakeEmbedder = Callable[[], AbstractContextManager[Embedder]]
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -53,7 +54,10 @@ def _run_to_file(
     folder = job.state or state_folder(output)
     _check_targets(job, is_resumed=is_done(folder) and not job.is_restarted)
     with _keep_state(job, folder) as state:
+        if job.is_strict:
+            refuse_kept_bad_rows(state.parts)
         if not state.is_done:
+            check_schema(job.options.output_format, job.part_schema)
             with make_embedder() as embedder:
                 for _ in embed_windows(job, state, embedder, progress):
                     pass
@@ -71,9 +75,9 @@ def _run_to_stream(job: Job, make_embedder: MakeEmbedder, progress: Progress) ->
     with (
         tempfile.TemporaryDirectory(prefix="satsuma-embed-", dir=job.state) as folder,
         _keep_state(job, Path(folder)) as state,
-        make_embedder() as embedder,
     ):
-        with _open_stream(job) as target:
+        check_schema(job.options.output_format, job.part_schema)
+        with make_embedder() as embedder, _open_stream(job) as target:
             stream_output(job, state, embed_windows(job, state, embedder, progress), target)
         summary = state.parts.sum_up()
         write_errors(job, state, summary)
