@@ -80,9 +80,12 @@ def test_errors_may_go_to_a_device(command: Command) -> None:
     """It stays one."""
     write("in.csv", BAD)
     os.mkfifo("pipe")
-    reader = subprocess.Popen(["/bin/cat", "pipe"], stdout=subprocess.PIPE)
-    assert command.run("in.csv", "o.npy", "--errors", "pipe").returncode == 0
-    assert b'"row":2' in reader.communicate(timeout=30)[0]
+    with subprocess.Popen(["/bin/cat", "pipe"], stdout=subprocess.PIPE) as reader:
+        try:
+            assert command.run("in.csv", "o.npy", "--errors", "pipe").returncode == 0
+            assert b'"row":2' in reader.communicate(timeout=30)[0]
+        finally:
+            reader.kill()
     assert Path("pipe").is_fifo()
 
 

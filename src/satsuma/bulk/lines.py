@@ -150,7 +150,7 @@ def _table_rows(file: InputFile, reader: Any, columns: Sequence[str]) -> Iterato
             return
         except csv.Error as error:
             _check_quotes_end(file, error, first_line)
-            yield f"malformed: {error}"
+            yield _malformed(error, first_line, reader.line_num)
             continue
         yield _pick(record, places, len(header))
 
@@ -166,6 +166,12 @@ def _check_quotes_end(file: InputFile, error: csv.Error, first_line: int) -> Non
             f"{file.name}: the record that begins in line {first_line} has a quote that is not "
             f"closed before the file's end or within {MAX_LINE_BYTES} characters."
         ) from error
+
+
+def _malformed(error: csv.Error, first_line: int, last_line: int) -> str:
+    """Say of a record of several lines which ones, since they may be rows of their own."""
+    lines = f" (lines {first_line} to {last_line})" if last_line > first_line else ""
+    return f"malformed: {error}{lines}"
 
 
 def _pick(record: list[str], places: Sequence[int], width: int) -> _Row:

@@ -69,6 +69,23 @@ def test_a_quote_without_end_is_refused(
         read(file, "text")
 
 
+def test_a_malformed_record_of_several_lines_says_which(input_file: MakeFile) -> None:
+    """An open quote may end at the next one; there the rest goes on."""
+    file = input_file("a.csv", b'text,x\n"open,1\nrow,1\n"b",1\nlast,1\n')
+    rows, bad = read(file, "text")
+    assert rows == [None, "last"]
+    assert bad == {1: "malformed: ',' expected after '\"' (lines 2 to 4)"}
+
+
+def test_a_csv_line_without_end_stops_the_job(
+    input_file: MakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell whether a record ends in it."""
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
+    with pytest.raises(InputError, match="line 2 is longer than 10 bytes"):
+        read(input_file("a.csv", b"text\n" + b"x" * 35 + b"\nlast\n"), "text")
+
+
 def test_a_header_of_no_form_is_refused(input_file: MakeFile) -> None:
     """The error names the file, since nothing in it can be read."""
     with pytest.raises(InputError, match=r"a\.csv: the header is malformed: ',' expected"):
