@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.program import environment, serving  # noqa: E402  the path comes first
-from support.ray_cluster import RAY_PYTHON, deploy, ray_cluster  # noqa: E402
+from support.ray_cluster import RAY_PYTHON, deploy, free_port, ray_cluster  # noqa: E402
 
 from satsuma.bench.workload import WORDS  # noqa: E402
 
@@ -86,9 +86,10 @@ def requests(seconds: float, num_clients: int, words: int) -> None:
             call = _caller(server.run_url(ALL_MINILM), words)
             _tell("satsuma serve, one core", _measure(call, seconds, num_clients))
         with ray_cluster(env, num_head_cpus=2) as cluster:
+            port = free_port()
             for replicas in ("1", "2"):
                 few = ("--min-replicas", replicas, "--max-replicas", replicas, "--gateways", "1")
-                deployed = deploy(cluster, "--model", ALL_MINILM, *few)
+                deployed = deploy(cluster, "--model", ALL_MINILM, *few, port=port)
                 call = _caller(deployed.run_url(ALL_MINILM), words)
                 _tell(f"replicas of one core: {replicas}", _measure(call, seconds, num_clients))
                 cluster.satsuma("deploy", "remove", "--address", cluster.address)
