@@ -36,6 +36,10 @@ class Spread:
     median: float
     upper_quartile: float
 
+    def divided(self, by: float) -> Spread:
+        """Set the samples against one figure."""
+        return Spread(self.lower_quartile / by, self.median / by, self.upper_quartile / by)
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

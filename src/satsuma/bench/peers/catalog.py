@@ -32,6 +32,7 @@ class Peer:
         environment: of its packages; "" is the one that satsuma runs in.
         format: of its weights, one of `CONVERTERS`; "" reads the model folder as it is.
         variant: which of its worker's ways.
+        pads: whether it computes the padding of short texts.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Peer:
     environment: str = ""
     format: str = ""
     variant: str = ""
+    pads: bool = True
 
     @property
     def label(self) -> str:
@@ -80,8 +82,8 @@ REFERENCE = Peer(
 )
 
 PEERS: tuple[Peer, ...] = (
-    *_both(Peer("satsuma", FP32, "`Ai().run` in this process", "satsuma_in_process")),
-    *_both(Peer("satsuma-http", FP32, _OVER_HTTP, "satsuma_http")),
+    *_both(Peer("satsuma", FP32, "`Ai().run` in this process", "satsuma_in_process", pads=False)),
+    *_both(Peer("satsuma-http", FP32, _OVER_HTTP, "satsuma_http", pads=False)),
     REFERENCE,
     *_both(
         Peer(
@@ -134,6 +136,7 @@ PEERS: tuple[Peer, ...] = (
             "ctranslate2",
             "ctranslate2",
             "ctranslate2",
+            pads=False,
         )
     ),
     Peer(
@@ -152,6 +155,7 @@ PEERS: tuple[Peer, ...] = (
             "llama_cpp",
             "llama-cpp",
             "gguf",
+            pads=False,
         )
     ),
 )

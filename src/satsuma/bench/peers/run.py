@@ -118,8 +118,10 @@ def _race(plan: Plan, setup: Setup, model: PeerModel, peers: Sequence[Peer], not
         for one in race.running:
             note = ContenderNote(one.peer.name, one.peer.precision, one.peer.method, one.versions)
             notes.contenders.setdefault(one.peer.label, note)
-        _measure_all(race, model, workloads, plan.timing.rounds, notes)
-        notes.failures += race.failures
+        try:
+            _measure_all(race, model, workloads, plan.timing.rounds, notes)
+        finally:  # an interrupted run tells them too
+            notes.failures += race.failures
 
 
 def _measure_all(

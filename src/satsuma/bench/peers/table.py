@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from satsuma.bench.measure import Spread
 from satsuma.bench.peers.catalog import PEERS, PRECISIONS
 from satsuma.bench.peers.figures import Figures, ModelNote, PeersReport, WorkloadNote
+from satsuma.bench.peers.promises import format_promises
 
 _HEADER = (
     "contender",
@@ -33,6 +34,8 @@ def format_report(report: PeersReport, plots: dict[str, str] | None = None) -> s
         parts.append(_model_heading(model))
         if plots and model.name in plots:
             parts.append(f"![tokens a second on {model.name}]({plots[model.name]})")
+        ours = [one for one in report.figures if one.model == model.name]
+        parts += filter(None, [format_promises(ours)])
         parts += [
             _workload_section(report, workload)
             for workload in report.workloads

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from satsuma.ai import Ai
 from satsuma.bench.contenders import ai_contender
-from satsuma.bench.measure import Contender, Measurement, Spread, measure, summarise
+from satsuma.bench.measure import Contender, Measurement, measure, summarise
 from satsuma.bench.random_model import ModelShape
 from satsuma.bench.targets.rows import Row, Target, Unit
 from satsuma.bench.workload import MIXED
@@ -63,10 +63,6 @@ def bulk_rows(measured: list[Measurement], ceiling_gflops: float) -> Iterator[Ro
     """Set the rates against the ceiling, and against each other."""
     fp32, int8, one_lane = measured
     limit = ceiling_gflops * fp32.tokens_per_s.median / fp32.gflops  # tokens a second
-    yield Row.of(BULK, _divided(fp32.tokens_per_s, limit))
-    yield Row.of(INT8, _divided(int8.tokens_per_s, fp32.tokens_per_s.median))
-    yield Row.of(ONE_LANE, _divided(one_lane.tokens_per_s, fp32.tokens_per_s.median))
-
-
-def _divided(spread: Spread, by: float) -> Spread:
-    return Spread(spread.lower_quartile / by, spread.median / by, spread.upper_quartile / by)
+    yield Row.of(BULK, fp32.tokens_per_s.divided(limit))
+    yield Row.of(INT8, int8.tokens_per_s.divided(fp32.tokens_per_s.median))
+    yield Row.of(ONE_LANE, one_lane.tokens_per_s.divided(fp32.tokens_per_s.median))
