@@ -6,6 +6,8 @@ import datetime as dt
 import json
 import os
 import platform
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -62,7 +64,7 @@ class Report:
 
 def describe_surroundings(cores: int) -> Surroundings:
     """Ask the machine and the installed packages."""
-    versions = {"python": platform.python_version(), "satsuma": __version__}
+    versions = {"python": platform.python_version(), "satsuma": _version()}
     return Surroundings(
         date=dt.datetime.now(tz=dt.UTC).isoformat(timespec="minutes"),
         cpu=_cpu_name(),
@@ -71,6 +73,21 @@ def describe_surroundings(cores: int) -> Surroundings:
         load=os.getloadavg()[0],
         versions=versions | {name: metadata.version(name) for name in VERSIONED},
     )
+
+
+def _version() -> str:
+    commit = name_commit(Path(__file__).parents[3])
+    return f"{__version__} ({commit})" if commit else __version__
+
+
+def name_commit(checkout: Path) -> str:
+    """Name the commit of a checkout, marked where its files differ; empty elsewhere."""
+    git = shutil.which("git")
+    if git is None or not (checkout / ".git").exists():
+        return ""
+    command = (git, "-C", str(checkout), "describe", "--always", "--dirty", "--exclude", "*")
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip()
 
 
 def _cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

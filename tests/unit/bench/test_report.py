@@ -1,5 +1,9 @@
 import json
+import re
+import subprocess
+from functools import partial
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from satsuma.bench.report import (
     describe_surroundings,
     format_heading,
     format_table,
+    name_commit,
 )
 
 CEILING = Ceiling(84.0, 168.0, 2, "a loop")
@@ -72,4 +77,19 @@ def test_satsuma_need_not_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         return "1"
 
     monkeypatch.setattr(metadata, "version", version)
-    assert describe_surroundings(cores=2).versions["satsuma"] == __version__
+    assert describe_surroundings(cores=2).versions["satsuma"].split()[0] == __version__
+
+
+def test_a_checkout_names_its_commit(tmp_path: Path) -> None:
+    """Figures can be taken again with the same code, unless its files were edited."""
+    assert name_commit(tmp_path) == ""
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    git(("git", "init", "--quiet"))
+    assert name_commit(tmp_path) == ""
+    (tmp_path / "file").write_text("one")
+    git(("git", "add", "file"))
+    git(("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "one"))
+    commit = name_commit(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{7,}", commit)
+    (tmp_path / "file").write_text("two")
+    assert name_commit(tmp_path) == f"{commit}-dirty"
