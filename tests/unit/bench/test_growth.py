@@ -15,12 +15,14 @@ from satsuma.bench.growth import anonymous_bytes, make_texts
 def test_each_size_of_queue_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """For people a line, for programs one line of JSON at the end."""
     monkeypatch.setattr(growth, "_SHORTEST_S", 1e-6)
+    monkeypatch.setattr(growth, "_KEPT_S", 0.1)
     result = CliRunner().invoke(growth.growth, ["--largest", "300", "--threads", "1"])
     *lines, last = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["10", "100"]
     rows = json.loads(last)["growth"]
     assert [row["num_texts"] for row in rows] == [10, 100]
     assert all(row["tokens_per_s"] > 0 and 0 < row["tokenising_share"] < 1 for row in rows)
+    assert all(row["kept_tokens_per_s"] > 0 for row in rows)
 
 
 def test_texts_differ_and_are_the_same_in_every_run() -> None:
