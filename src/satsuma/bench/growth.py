@@ -145,7 +145,8 @@ async def _keep_waiting(service: EmbeddingService, model: str, texts: Sequence[s
     async def ask(text: str) -> None:
         nonlocal num_tokens
         while True:
-            num_tokens += (await service.embed(EmbedRequest(model, (text,)))).usage.total_tokens
+            result = await service.embed(EmbedRequest(model, (text,)))
+            num_tokens += result.usage.total_tokens  # after the wait: others count meanwhile
             answered.set()
 
     async with asyncio.TaskGroup() as group:
