@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from support.jobs import LIMITS, Keeper, take
 
 from satsuma.api.app import create_app
+from satsuma.api.openapi.components import SHAPES
 from satsuma.api.openapi.document import openapi_document
-from satsuma.api.openapi.shapes import SHAPES
 from satsuma.api.queue_answers import write_answer
 from satsuma.auth.tokens import TokenStore
 from satsuma.errors import ModelNotInstalledError, QueueUnavailableError
