@@ -21,8 +21,9 @@ from satsuma.scheduler.policy import (
     share_budget,
     tells_rate,
 )
-from satsuma.scheduler.queue import EncoderQueue, Item, Ticket
+from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run
+from satsuma.scheduler.tickets import Item, Ticket
 from satsuma.scheduler.waiting import Waiting
 
 
