@@ -21,7 +21,7 @@ from satsuma.api.members import read_model
 from satsuma.api.ports import EmbeddingService
 from satsuma.errors import InvalidInputError
 from satsuma.kinds.schemas import MAX_TEXTS
-from satsuma.service import Stats
+from satsuma.stats import Stats
 from satsuma.types import TextTokens
 
 _FORMS: Final = f"'/text' must be a string, or a list of 1 to {MAX_TEXTS} strings, none empty"
