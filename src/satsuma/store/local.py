@@ -187,14 +187,18 @@ class ModelStore:
 
     def _found_ids(self) -> tuple[str, ...]:
         """Find the ids of pulled models, then of the user's own folders."""
-        pulled = [f.relative_to(self.models_dir).as_posix() for f in self._pulled_folders()]
-        own = [p.parent.name for p in self.models_dir.glob("*/config.json")]
+        pulled = [
+            folder.relative_to(self.models_dir).as_posix() for folder in self._pulled_folders()
+        ]
+        own = [config.parent.name for config in self.models_dir.glob("*/config.json")]
         ids = [*(f"@{path}" for path in pulled), *(f"{LOCAL_PREFIX}{folder}" for folder in own)]
         return tuple(sorted(model_id for model_id in ids if self._is_canonical(model_id)))
 
     def _pulled_folders(self) -> tuple[Path, ...]:
         patterns = (f"{top}/*/*/{RECORD_FILE}" for top in _PULLED_FOLDERS)
-        return tuple(p.parent for pattern in patterns for p in self.models_dir.glob(pattern))
+        return tuple(
+            record.parent for pattern in patterns for record in self.models_dir.glob(pattern)
+        )
 
     def _is_canonical(self, model_id: str) -> bool:
         """Tell a model's folder from staging folders and folders of no usable name."""
@@ -262,12 +266,13 @@ class ModelStore:
         return StoreError(f"{model_id} comes with an installed package. Remove it: {uninstall}")
 
     def _snapshots_in_use(self) -> set[Path]:
-        return {s for folder in self._pulled_folders() for s in snapshots_under(folder)}
+        folders = self._pulled_folders()
+        return {snapshot for folder in folders for snapshot in snapshots_under(folder)}
 
 
 def _installed_status(place: Place) -> ModelStatus:
     state = place.state if place.is_whole else ModelState.DAMAGED
-    size_bytes = sum((place.folder / f.path).stat().st_size for f in place.manifest.files)
+    size_bytes = sum((place.folder / file.path).stat().st_size for file in place.manifest.files)
     return ModelStatus(place.manifest, state, place.folder, size_bytes, place.source)
 
 

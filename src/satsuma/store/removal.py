@@ -45,7 +45,7 @@ def snapshots_under(folder: Path) -> set[Path]:
     """Find the snapshot folders of the Hugging Face cache that a model's links lead to."""
     record = read_record(folder)
     files = () if record is None else record.manifest.files
-    links = [folder / f.path for f in files if (folder / f.path).is_symlink()]
+    links = [path for path in (folder / file.path for file in files) if path.is_symlink()]
     targets = [parent for link in links for parent in link.readlink().parents]
     return {target for target in targets if target.parent.name == "snapshots"}
 
