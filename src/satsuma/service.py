@@ -11,12 +11,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TypeVar
 
-from satsuma.activity import Activity, ActivityReport
+from satsuma.activity import Activity
 from satsuma.asks import check_ask
 from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
@@ -27,25 +25,18 @@ from satsuma.errors import (
     SatsumaError,
     WeightsChangedError,
 )
-from satsuma.items import (
-    TokenOutputs,
-    count_characters,
-    guess_tokens,
-    read_items,
-    read_rows,
-    read_tokens,
-)
+from satsuma.items import read_rows
 from satsuma.residency import Residency
-from satsuma.scheduler.admission import WaitingRoom
 from satsuma.scheduler.scheduler import Scheduler
+from satsuma.scheduler.tickets import Outcome
+from satsuma.stats import LoadedFacts, Readiness, Stats
 from satsuma.store.catalog import Catalog
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelManifest
+from satsuma.tokenisers import Tokenisers
 from satsuma.types import (
     EmbedRequest,
     EmbedResult,
-    FloatArray,
-    Precision,
     TextTokens,
     Timings,
     Tokens,
@@ -55,60 +46,11 @@ from satsuma.types import (
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-# Up to here tokenising takes less time than handing it to another thread and back.
-_INLINE_CHARACTERS = 2_000
-_TOKENISER_THREADS = 2
 _NUM_KNOWN_NAMES = 256
-_NO_MORE = TokenOutputs()
 
 # Telling where tokens lie is for people who look at a few texts; it waits in no queue.
 MAX_LOCATED_CHARACTERS = 200_000
 _STUCK_DEADLINES = 2.0  # a microbatch that takes this many deadlines will not end
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether a model can answer now, and if not, why."""
-
-    is_ready: bool
-    reason: str
-    models: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedFacts:
-    """A model in memory.
-
-    Attributes:
-        id: canonical.
-        precision: the arithmetic of its weights.
-        memory_bytes: what keeping it loaded costs.
-        hidden_size: width of its vectors.
-        max_tokens: longest item, [CLS] and [SEP] included.
-    """
-
-    id: str
-    precision: Precision
-    memory_bytes: int
-    hidden_size: int
-    max_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What the service has to do, and what it did in the last minute.
-
-    Attributes:
-        uptime_s: since the service was made.
-        waiting: what is admitted and not done.
-        models: those in memory.
-        activity: the last minute.
-    """
-
-    uptime_s: float
-    waiting: WaitingRoom
-    models: tuple[LoadedFacts, ...]
-    activity: ActivityReport
 
 
 class EmbeddingService:
@@ -140,8 +82,7 @@ class EmbeddingService:
         self._listing: asyncio.Future[tuple[ModelStatus, ...]] | None = None
         self._activity = Activity()
         self._started_at_s = time.monotonic()
-        self._tokenisers = ThreadPoolExecutor(_TOKENISER_THREADS, "satsuma-tokeniser")
-        self._background_tokeniser = ThreadPoolExecutor(1, "satsuma-background-tokeniser")
+        self._tokenisers = Tokenisers(scheduler)
 
     def manifest(self, model: str) -> ModelManifest:
         """Look a model up by any of its names. Cheap: asks no disk and no network.
@@ -205,14 +146,14 @@ class EmbeddingService:
                 f"One or more texts are needed, of at most {MAX_LOCATED_CHARACTERS} characters in "
                 f"all, not {num_characters}."
             )
-        return await self._in_time(self._locate(model, texts, num_characters))
+        return await self._in_time(self._locate(model, texts))
 
     def stats(self) -> Stats:
         """Tell how busy the service is. Cheap enough for every second."""
         return Stats(
             uptime_s=time.monotonic() - self._started_at_s,
             waiting=self._scheduler.room(),
-            models=tuple(map(_facts, self._residency.loaded)),
+            models=tuple(map(LoadedFacts.of, self._residency.loaded)),
             activity=self._activity.report(),
         )
 
@@ -264,8 +205,7 @@ class EmbeddingService:
         Returns:
             Whether everything has ended; if not, threads are still in the engine's hands.
         """
-        self._tokenisers.shutdown(wait=False)
-        self._background_tokeniser.shutdown(wait=False)
+        self._tokenisers.close()
         has_ended = await run_in_background(lambda: self._scheduler.close(timeout_s))
         if not has_ended:
             return False
@@ -296,29 +236,14 @@ class EmbeddingService:
         async with self._residency.use(manifest.id) as model:
             check_ask(request, model, manifest)
             started_at_s = time.perf_counter()
-            tokens = await self._tokenize(model, request)
+            tokens = await self._tokenisers.read(request, model)
             tokenise_s = time.perf_counter() - started_at_s
-            pooling = request.pooling or model.pooling
-            future = self._scheduler.submit(
-                model.encoder,
-                [one.ids for one in tokens],
-                pooling,
-                is_normalized=request.is_normalized,
-                is_background=request.is_background,
-                keeps_states=bool(request.outputs),
-            )
-            try:
-                outcome = await asyncio.wrap_future(future)
-            except WeightsChangedError:
-                self._residency.discard(model)
-                raise
-            more = _NO_MORE
-            if request.outputs:
-                more = await self._read_tokens(request, model, tokens, outcome.states)
+            outcome = await self._encode(request, model, tokens)
+            more = await self._tokenisers.read_outputs(request, model, tokens, outcome.states)
         timings = Timings(tokenise_s, outcome.queue_s, outcome.inference_s)
         return EmbedResult(
             vectors=read_rows(request, model, outcome.vectors),
-            pooling=pooling,
+            pooling=request.pooling or model.pooling,
             usage=Usage(prompt_tokens=sum(map(len, tokens))),
             timings=timings,
             num_truncated=sum(one.is_truncated for one in tokens),
@@ -327,47 +252,27 @@ class EmbeddingService:
             multi_vectors=more.multi_vectors,
         )
 
-    async def _read_tokens(
-        self,
-        request: EmbedRequest,
-        model: LoadedModel,
-        tokens: list[Tokens],
-        states: tuple[FloatArray, ...],
-    ) -> TokenOutputs:
-        """Make more of the tokens, beside the loop."""
-        work = partial(read_tokens, request, model, tokens, states)
-        return await asyncio.get_running_loop().run_in_executor(self._tokenisers, work)
+    async def _encode(
+        self, request: EmbedRequest, model: LoadedModel, tokens: list[Tokens]
+    ) -> Outcome:
+        """Wait for the lanes; a model whose weights have changed is not used again."""
+        future = self._scheduler.submit(
+            model.encoder,
+            [one.ids for one in tokens],
+            request.pooling or model.pooling,
+            is_normalized=request.is_normalized,
+            is_background=request.is_background,
+            keeps_states=bool(request.outputs),
+        )
+        try:
+            return await asyncio.wrap_future(future)
+        except WeightsChangedError:
+            self._residency.discard(model)
+            raise
 
-    async def _tokenize(self, model: LoadedModel, request: EmbedRequest) -> list[Tokens]:
-        """Tokenise beside the loop what would hold it up, and always what nobody waits for."""
-        loop = asyncio.get_running_loop()
-        if request.is_background:
-            tokeniser = self._background_tokeniser
-            return await loop.run_in_executor(tokeniser, read_items, request, model)
-        if count_characters(request) <= _INLINE_CHARACTERS:
-            return read_items(request, model)
-        with self._scheduler.reserve(model.encoder, guess_tokens(request, model)):
-            return await loop.run_in_executor(self._tokenisers, read_items, request, model)
-
-    async def _locate(
-        self, model: str, texts: Sequence[str], num_characters: int
-    ) -> list[TextTokens]:
+    async def _locate(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
         async with self._residency.use(self.manifest(model).id) as loaded:
-            locate = loaded.tokenizer.locate
-            if num_characters <= _INLINE_CHARACTERS:
-                return locate(texts)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._tokenisers, locate, texts)
-
-
-def _facts(model: LoadedModel) -> LoadedFacts:
-    return LoadedFacts(
-        id=model.id,
-        precision=model.precision,
-        memory_bytes=model.encoder.memory_bytes,
-        hidden_size=model.encoder.hidden_size,
-        max_tokens=model.tokenizer.max_tokens,
-    )
+            return await self._tokenisers.locate(loaded, texts)
 
 
 def find_manifest(catalog: Catalog, model: str) -> ModelManifest:

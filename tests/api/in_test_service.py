@@ -15,7 +15,7 @@ import numpy as np
 from satsuma.activity import Activity
 from satsuma.errors import ModelNotFoundError
 from satsuma.scheduler.admission import WaitingRoom
-from satsuma.service import LoadedFacts, Stats
+from satsuma.stats import LoadedFacts, Stats
 from satsuma.store.catalog import bundled_catalog
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelManifest

@@ -14,11 +14,11 @@ from api.in_test_service import InTestService
 from satsuma.api.app import create_app
 from satsuma.api.envelopes import error_response
 from satsuma.api.errors import MethodNotAvailableError, error_rows
+from satsuma.api.openapi.components import SHAPES
 from satsuma.api.openapi.document import openapi_document
 from satsuma.api.openapi.examples import EXAMPLES, REQUEST_ID
 from satsuma.api.openapi.failures import example_of, meaning
 from satsuma.api.openapi.parts import ALL
-from satsuma.api.openapi.shapes import SHAPES
 from satsuma.api.paths import Dialect
 from satsuma.auth.tokens import TokenStore
 from satsuma.errors import OverloadedError, SatsumaError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,44 +28,13 @@ _FAMILIES = {
     PLAIN_RERANKER: "xlm_roberta_classifier",
 }
 
-_CATALOG = f"""
-[[model]]
-id = "{M3}"
-kind = "bge-m3"
-repository = ""
-revision = ""
-pooling = "cls"
-[[model.file]]
-path = "config.json"
-
-[[model]]
-id = "{RERANKER}"
-kind = "reranker"
-repository = ""
-revision = ""
-[[model.file]]
-path = "config.json"
-
-[[model]]
-id = "{QWEN3}"
-kind = "qwen3-embedding"
-repository = ""
-revision = ""
-hidden_size = 36
-min_dimensions = 8
-[[model.file]]
-path = "config.json"
-
-[[model]]
-id = "{GEMMA}"
-kind = "embeddinggemma"
-repository = ""
-revision = ""
-hidden_size = 36
-dimensions = [18, 9]
-[[model.file]]
-path = "config.json"
-"""
+# What the catalog says of each; it knows nothing of the last one.
+_CATALOGUED: dict[str, dict[str, str | int | list[int]]] = {
+    M3: {"kind": "bge-m3", "pooling": "cls"},
+    RERANKER: {"kind": "reranker"},
+    QWEN3: {"kind": "qwen3-embedding", "hidden_size": _HIDDEN_SIZE, "min_dimensions": 8},
+    GEMMA: {"kind": "embeddinggemma", "hidden_size": _HIDDEN_SIZE, "dimensions": [18, 9]},
+}
 
 
 def write_kinds(models_dir: Path, tokenizer_json: Path) -> Path:
@@ -72,8 +42,16 @@ def write_kinds(models_dir: Path, tokenizer_json: Path) -> Path:
     for model_id, family in _FAMILIES.items():
         write_family(models_dir / model_id.removeprefix("@local/"), family, tokenizer_json)
     _write_heads(models_dir / "m3")
-    (models_dir / "catalog.toml").write_text(_CATALOG, encoding="utf-8")
+    entries = (_entry(model_id, facts) for model_id, facts in _CATALOGUED.items())
+    (models_dir / "catalog.toml").write_text("\n".join(entries), encoding="utf-8")
     return models_dir
+
+
+def _entry(model_id: str, facts: dict[str, str | int | list[int]]) -> str:
+    """Write one model's table; JSON's strings, numbers and lists are TOML's too."""
+    members = {"id": model_id, **facts, "repository": "", "revision": ""}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in members.items()]
+    return "\n".join(["[[model]]", *lines, "[[model.file]]", 'path = "config.json"', ""])
 
 
 def _write_heads(folder: Path) -> None:

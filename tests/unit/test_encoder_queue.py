@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from satsuma.engine.fake import FakeEncoder
-from satsuma.scheduler.queue import EncoderQueue, Item, make_ticket
+from satsuma.scheduler.queue import EncoderQueue
+from satsuma.scheduler.tickets import Item, make_ticket
 from satsuma.types import Pooling
 
 SIZES = st.lists(st.integers(1, 600), min_size=1, max_size=70)  # two requests fill the window

@@ -109,9 +109,11 @@ class Accounting:
                 if other is None or one.remaining < other.remaining:
                     standings[one.name] = one
         if standings:
-            policy = ", ".join(f'"{s.name}";q={s.quota};w={WINDOW_S}' for s in standings.values())
+            policy = ", ".join(
+                f'"{one.name}";q={one.quota};w={WINDOW_S}' for one in standings.values()
+            )
             left = ", ".join(
-                f'"{s.name}";r={s.remaining};t={s.reset_s}' for s in standings.values()
+                f'"{one.name}";r={one.remaining};t={one.reset_s}' for one in standings.values()
             )
             yield b"ratelimit-policy", policy.encode()
             yield b"ratelimit", left.encode()

@@ -89,7 +89,9 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
 def _properties(status: ModelStatus) -> list[tuple[str, Any]]:
     """List the properties in the published order, unknown ones as an empty value."""
     manifest, listing = status.manifest, listing_of(status.manifest)
-    prices = [{"unit": p.unit, "price": p.price, "currency": p.currency} for p in listing.prices]
+    prices = [
+        {"unit": one.unit, "price": one.price, "currency": one.currency} for one in listing.prices
+    ]
     return [
         ("async_queue", "true" if listing.has_queue else ""),
         ("beta", "true" if listing.is_beta else ""),

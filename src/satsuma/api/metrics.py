@@ -64,53 +64,16 @@ class Metrics:
             state: looks at what is so; called at each scrape.
         """
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "satsuma_requests",
-            "HTTP requests answered; 499 is a client that left before.",
-            ("route", "model", "status"),
-            registry=registry,
-        )
-        self._request_seconds = Histogram(
-            "satsuma_request_seconds",
-            "From a request's head to its answer's end.",
-            ("route",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._texts = _counter("satsuma_texts", "Texts embedded.", registry)
-        self._tokens = _counter("satsuma_tokens", "Tokens embedded, as in usage.", registry)
-        self._truncated = _counter(
-            "satsuma_truncated_texts", "Texts whose end was left out.", registry
-        )
-        self._queue_seconds = _seconds(
-            "satsuma_queue_seconds", "A request's wait for its last microbatch.", registry
-        )
-        self._inference_seconds = _seconds(
-            "satsuma_inference_seconds", "A request's longest microbatch.", registry
-        )
-        self._microbatch_tokens = Histogram(
-            "satsuma_microbatch_tokens",
-            "Tokens of each microbatch that was run.",
-            ("lane",),
-            buckets=_TOKENS,
-            registry=registry,
-        )
-        self._engine_seconds = Counter(
-            "satsuma_engine_seconds",
-            "Time that lanes spent in microbatches; a lane's share of it is its load.",
-            ("lane",),
-            registry=registry,
-        )
+        self._requests = _RequestMetrics(registry)
+        models = _ModelMetrics(registry)
+        lanes = _LaneMetrics(registry)
         Info("satsuma_build", "This server.", registry=registry).info({"version": __version__})
         registry.register(_StateCollector(state))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self._of_model = cache(self._label)  # finding a labelled metric takes longer than counting
-        self._of_requests = cache(self._requests.labels)
-        self._of_route = cache(self._request_seconds.labels)
-        self._of_lane = tuple(map(self._label_lane, LANES))
-        self._begin_at_zero()
+        self._of_model = cache(models.of)  # finding a label takes longer than counting
+        self._of_lane = tuple(map(lanes.of, LANES))
 
     def note_request(self, route: str, model: str, status: int, seconds: float) -> None:
         """Count a request.
@@ -121,8 +84,7 @@ class Metrics:
             status: of the answer.
             seconds: until its end.
         """
-        self._of_requests(route, model, str(status)).inc()
-        self._of_route(route).observe(seconds)
+        self._requests.note(route, model, status, seconds)
 
     def note_result(self, model: str, result: EmbedResult) -> None:
         """Count what was embedded, and where its time went."""
@@ -141,23 +103,8 @@ class Metrics:
 
     def note_model(self, model: str) -> None:
         """Let a model's counts be there before its first request."""
-        self._requests.labels("run", model, "200")
+        self._requests.expect("run", model, 200)
         self._of_model(model)
-
-    def _label(self, model: str) -> _ModelCounts:
-        return _ModelCounts(
-            texts=self._texts.labels(model),
-            tokens=self._tokens.labels(model),
-            truncated=self._truncated.labels(model),
-            queue_seconds=self._queue_seconds.labels(model),
-            inference_seconds=self._inference_seconds.labels(model),
-        )
-
-    def _label_lane(self, lane: str) -> _LaneCounts:
-        return _LaneCounts(
-            microbatch_tokens=self._microbatch_tokens.labels(lane),
-            engine_seconds=self._engine_seconds.labels(lane),
-        )
 
     def write(self, accept: str) -> tuple[bytes, str]:
         """Give the text of a scrape.
@@ -182,9 +129,36 @@ class Metrics:
                     family.name + suffix, family.type, tuple(labels), family.documentation
                 )
 
-    def _begin_at_zero(self) -> None:
+
+class _RequestMetrics:
+    """What is counted of HTTP requests."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        requests = Counter(
+            "satsuma_requests",
+            "HTTP requests answered; 499 is a client that left before.",
+            ("route", "model", "status"),
+            registry=registry,
+        )
+        seconds = Histogram(
+            "satsuma_request_seconds",
+            "From a request's head to its answer's end.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._requests = cache(requests.labels)
+        self._seconds = cache(seconds.labels)
         for route in ROUTES:
-            self._of_route(route)
+            self._seconds(route)
+
+    def note(self, route: str, model: str, status: int, seconds: float) -> None:
+        self._requests(route, model, str(status)).inc()
+        self._seconds(route).observe(seconds)
+
+    def expect(self, route: str, model: str, status: int) -> None:
+        """Let a count be there before the first of its requests."""
+        self._requests(route, model, str(status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +172,63 @@ class _ModelCounts:
     inference_seconds: Histogram
 
 
+class _ModelMetrics:
+    """What is counted of each model."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._texts = _counter("satsuma_texts", "Texts embedded.", registry)
+        self._tokens = _counter("satsuma_tokens", "Tokens embedded, as in usage.", registry)
+        self._truncated = _counter(
+            "satsuma_truncated_texts", "Texts whose end was left out.", registry
+        )
+        self._queue_seconds = _seconds(
+            "satsuma_queue_seconds", "A request's wait for its last microbatch.", registry
+        )
+        self._inference_seconds = _seconds(
+            "satsuma_inference_seconds", "A request's longest microbatch.", registry
+        )
+
+    def of(self, model: str) -> _ModelCounts:
+        return _ModelCounts(
+            texts=self._texts.labels(model),
+            tokens=self._tokens.labels(model),
+            truncated=self._truncated.labels(model),
+            queue_seconds=self._queue_seconds.labels(model),
+            inference_seconds=self._inference_seconds.labels(model),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _LaneCounts:
     """The metrics of one kind of lane."""
 
     microbatch_tokens: Histogram
     engine_seconds: Counter
+
+
+class _LaneMetrics:
+    """What is counted of each kind of lane."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._microbatch_tokens = Histogram(
+            "satsuma_microbatch_tokens",
+            "Tokens of each microbatch that was run.",
+            ("lane",),
+            buckets=_TOKENS,
+            registry=registry,
+        )
+        self._engine_seconds = Counter(
+            "satsuma_engine_seconds",
+            "Time that lanes spent in microbatches; a lane's share of it is its load.",
+            ("lane",),
+            registry=registry,
+        )
+
+    def of(self, lane: str) -> _LaneCounts:
+        return _LaneCounts(
+            microbatch_tokens=self._microbatch_tokens.labels(lane),
+            engine_seconds=self._engine_seconds.labels(lane),
+        )
 
 
 @dataclass(frozen=True, slots=True)

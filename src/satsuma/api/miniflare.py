@@ -66,8 +66,10 @@ def _split(url: str) -> tuple[str, str]:
 
 def _unpack_headers(raw: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Restore the packed headers; of the outer ones stays what the inner request does not set."""
-    inner = [(n.removeprefix(_PACKED), value) for n, value in raw if n.startswith(_PACKED)]
+    inner = [(name.removeprefix(_PACKED), value) for name, value in raw if name.startswith(_PACKED)]
     inner = [(name, value) for name, value in inner if name not in _FRAMING]
-    names = {name for name, _ in inner}
-    outer = [(n, value) for n, value in raw if not n.startswith(_MARK) and n not in names]
+    taken = {name for name, _ in inner}
+    outer = [
+        (name, value) for name, value in raw if not name.startswith(_MARK) and name not in taken
+    ]
     return [*outer, *inner]

@@ -7,9 +7,10 @@ not know are ignored, as Workers AI ignores them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from satsuma.api.errors import shorten
+from satsuma.api.members import read_count, read_model, read_object
 from satsuma.errors import InvalidInputError
 from satsuma.types import Pooling, TokenIds
 
@@ -49,32 +50,23 @@ def read_openai_request(body: Any) -> OpenAIRequest:
     Raises:
         InvalidInputError: if a member has an impossible value; `param` names it.
     """
-    if not isinstance(body, dict):
-        raise InvalidInputError("the body must be a JSON object")
-    _read_choice(body, "user", None)
-    encoding_format = _read_choice(body, "encoding_format", ENCODING_FORMATS)
-    pooling = _read_choice(body, "pooling", tuple(Pooling))
+    members = read_object(body)
+    _read_choice(members, "user", None)
+    encoding_format = _read_choice(members, "encoding_format", ENCODING_FORMATS)
+    pooling = _read_choice(members, "pooling", tuple(Pooling))
     return OpenAIRequest(
-        model=_read_model(body),
-        texts=_read_texts(body.get("input")),
-        dimensions=_read_dimensions(body),
+        model=read_model(members),
+        texts=_read_texts(members.get("input")),
+        dimensions=read_count(members, "dimensions"),
         pooling=None if pooling is None else Pooling(pooling),
-        prompt_name=_read_choice(body, "prompt_name", None),
+        prompt_name=_read_choice(members, "prompt_name", None),
         is_base64=encoding_format == "base64",
     )
 
 
-def _read_model(body: dict[str, Any]) -> str:
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        message = "'/model' must name a model, such as @cf/baai/bge-base-en-v1.5"
-        raise InvalidInputError(message, param="model")
-    return model
-
-
-def _read_choice(body: dict[str, Any], name: str, allowed: tuple[str, ...] | None) -> str | None:
+def _read_choice(members: dict[str, Any], name: str, allowed: tuple[str, ...] | None) -> str | None:
     """Read an optional string; null counts as left out, as OpenAI's clients may send it."""
-    value = body.get(name)
+    value = members.get(name)
     if value is None:
         return None
     if not isinstance(value, str):
@@ -83,15 +75,6 @@ def _read_choice(body: dict[str, Any], name: str, allowed: tuple[str, ...] | Non
         message = f"'/{name}' must be one of {', '.join(allowed)}, not {shorten(value)}"
         raise InvalidInputError(message, param=name)
     return value
-
-
-def _read_dimensions(body: dict[str, Any]) -> int | None:
-    dimensions = body.get("dimensions")
-    if dimensions is None:
-        return None
-    if not _is_whole(dimensions) or dimensions < 1:
-        raise InvalidInputError("'/dimensions' must be a whole number above 0", param="dimensions")
-    return dimensions
 
 
 def _read_texts(value: Any) -> tuple[str | TokenIds, ...]:
@@ -123,7 +106,3 @@ def _checked(value: Any, pointer: str) -> str | TokenIds:
 def _is_token_ids(values: list[Any]) -> bool:
     """Tell a list of whole numbers; a bool is none, and neither is 1.0."""
     return set(map(type, values)) == {int}
-
-
-def _is_whole(value: Any) -> TypeGuard[int]:
-    return type(value) is int

@@ -17,10 +17,11 @@ from satsuma import __version__
 from satsuma.api.answers import enveloped, json_response
 from satsuma.api.identity import token_record
 from satsuma.api.inference import Inference
+from satsuma.api.members import read_model
 from satsuma.api.ports import EmbeddingService
 from satsuma.errors import InvalidInputError
 from satsuma.kinds.schemas import MAX_TEXTS
-from satsuma.service import Stats
+from satsuma.stats import Stats
 from satsuma.types import TextTokens
 
 _FORMS: Final = f"'/text' must be a string, or a list of 1 to {MAX_TEXTS} strings, none empty"
@@ -44,7 +45,8 @@ class OwnRoutes:
     async def tokenize(self, request: Request) -> Response:
         """Tell how many tokens each text has, and where they lie in it."""
         body = await self._inference.read_json(request)
-        model, texts = _read_model(body), _read_texts(body)
+        members = body if isinstance(body, dict) else {}
+        model, texts = read_model(members), _read_texts(members)
         found = self._inference.find(model)
         read = await self._service.tokenize(found.id, texts)
         return json_response(enveloped({"model": found.id, "texts": list(map(_show_text, read))}))
@@ -56,16 +58,8 @@ class OwnRoutes:
         return json_response(enveloped(_show_stats(self._service.stats(), account)))
 
 
-def _read_model(body: Any) -> str:
-    model = body.get("model") if isinstance(body, dict) else None
-    if not isinstance(model, str) or not model:
-        message = "'/model' must name a model, such as @cf/baai/bge-base-en-v1.5"
-        raise InvalidInputError(message, param="model")
-    return model
-
-
-def _read_texts(body: dict[str, Any]) -> tuple[str, ...]:
-    text = body.get("text")
+def _read_texts(members: dict[str, Any]) -> tuple[str, ...]:
+    text = members.get("text")
     texts = text if isinstance(text, list) else [text]
     if not 1 <= len(texts) <= MAX_TEXTS or not all(map(_is_text, texts)):
         raise InvalidInputError(_FORMS, param="text")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from satsuma.service import Stats
+from satsuma.stats import Stats
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult, TextTokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from satsuma.api.members import read_count, read_object, read_text
 from satsuma.errors import InvalidInputError
 
 MAX_DOCUMENTS: Final = 1_000  # Cohere's advice
@@ -44,22 +45,14 @@ def read_rerank_request(body: Any) -> RerankRequest:
     Raises:
         InvalidInputError: if a member has an impossible value; `param` names it.
     """
-    if not isinstance(body, dict):
-        raise InvalidInputError("the body must be a JSON object")
+    members = read_object(body)
     return RerankRequest(
-        model=_read_string(body, "model", "a model, such as @cf/baai/bge-reranker-base"),
-        query=_read_string(body, "query", "a string, not empty"),
-        documents=_read_documents(body.get("documents")),
-        top_n=_read_top_n(body.get("top_n")),
-        returns_documents=_read_truth(body, "return_documents"),
+        model=read_text(members, "model", "must be a model, such as @cf/baai/bge-reranker-base"),
+        query=read_text(members, "query", "must be a string, not empty"),
+        documents=_read_documents(members.get("documents")),
+        top_n=read_count(members, "top_n"),
+        returns_documents=_read_truth(members, "return_documents"),
     )
-
-
-def _read_string(body: dict[str, Any], name: str, wanted: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise InvalidInputError(f"'/{name}' must be {wanted}", param=name)
-    return value
 
 
 def _read_documents(value: Any) -> tuple[str, ...]:
@@ -76,16 +69,8 @@ def _read_document(value: Any, index: int) -> str:
     return text
 
 
-def _read_top_n(value: Any) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int or value < 1:
-        raise InvalidInputError("'/top_n' must be a whole number above 0", param="top_n")
-    return int(value)
-
-
-def _read_truth(body: dict[str, Any], name: str) -> bool:
-    value = body.get(name)
+def _read_truth(members: dict[str, Any], name: str) -> bool:
+    value = members.get(name)
     if value is not None and not isinstance(value, bool):
         raise InvalidInputError(f"'/{name}' must be true or false", param=name)
     return bool(value)

@@ -38,7 +38,7 @@ from satsuma.api.identity import request_id
 from satsuma.api.metering import RequestNotes, notes_of
 from satsuma.api.paths import route_of
 from satsuma.errors import ConfigurationError
-from satsuma.types import Timings
+from satsuma.types import EmbedResult, Timings
 
 _METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -157,25 +157,29 @@ class Tracing:
         if (result := notes.result) is None:
             return
         stages = _place_stages(result.timings, started_at_ns, notes.embedded_at_ns)
-        num_texts, num_dimensions = result.vectors.shape
         first_ns = min(start_ns for _, start_ns, _ in stages)
         embedding = self._tracer.start_span(
             f"embeddings {notes.model}",
             set_span_in_context(parent, Context()),
-            attributes={
-                "gen_ai.operation.name": "embeddings",
-                "gen_ai.provider.name": "satsuma",
-                "gen_ai.request.model": notes.model,
-                "gen_ai.embeddings.dimension.count": num_dimensions,
-                "gen_ai.usage.input_tokens": result.usage.prompt_tokens,
-                "satsuma.texts": num_texts,
-            },
+            attributes=_describe_embedding(notes.model, result),
             start_time=first_ns,
         )
         within = set_span_in_context(embedding, Context())
         for name, start_ns, end_ns in stages:
             self._tracer.start_span(name, within, start_time=start_ns).end(end_ns)
         embedding.end(notes.embedded_at_ns)
+
+
+def _describe_embedding(model: str, result: EmbedResult) -> dict[str, str | int]:
+    num_texts, num_dimensions = result.vectors.shape
+    return {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "satsuma",
+        "gen_ai.request.model": model,
+        "gen_ai.embeddings.dimension.count": num_dimensions,
+        "gen_ai.usage.input_tokens": result.usage.prompt_tokens,
+        "satsuma.texts": num_texts,
+    }
 
 
 def _find_route(scope: Scope) -> str:

@@ -25,7 +25,14 @@ from satsuma.bench.http_load import (
     running_server,
 )
 from satsuma.bench.measure import Contender, Measurement, measure
-from satsuma.bench.options import models_dir_option, rounds_option
+from satsuma.bench.options import (
+    chosen_option,
+    json_option,
+    models_dir_option,
+    rounds_option,
+    seconds_option,
+    threads_option,
+)
 from satsuma.bench.random_model import SHAPES, ModelShape
 from satsuma.bench.report import Report, describe_surroundings, format_heading, format_table
 from satsuma.bench.workload import LONE, MIXED, WORKLOADS, Workload, text_flops
@@ -63,41 +70,17 @@ class Plan:
     help="Sizes of the model.",
 )
 @rounds_option
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Shortest sample; a longer run is not cut. Over HTTP, mixed takes four times this.",
-)
-@click.option(
-    "--workload",
-    "workloads",
-    type=click.Choice(list(WORKLOADS)),
-    multiple=True,
-    help="Texts x tokens; may be given several times.  [default: all]",
-)
-@click.option(
-    "--path",
-    "paths",
-    type=click.Choice(PATHS),
-    multiple=True,
-    help="Way through satsuma; may be given several times.  [default: all]",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Cores to use; 0 asks the machine, as the server does.",
-)
+@seconds_option("a longer run is not cut. Over HTTP, mixed takes four times this.")
+@chosen_option("--workload", "workloads", list(WORKLOADS), "Texts x tokens")
+@chosen_option("--path", "paths", PATHS, "Way through satsuma")
+@threads_option("Cores to use")
 @models_dir_option
 @click.option(
     "--quick",
     is_flag=True,
     help="Half a minute instead of four: two short rounds of the small workloads.",
 )
-@click.option("--json", "only_json", is_flag=True, help="Print the JSON line alone.")
+@json_option
 def main(  # noqa: PLR0913 - one argument a flag
     *,
     shape: str,

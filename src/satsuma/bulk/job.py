@@ -15,7 +15,8 @@ from satsuma.asks import check_dimensions
 from satsuma.bulk.chunks import Chunker
 from satsuma.bulk.cutting import Cutter
 from satsuma.bulk.errors import InputError
-from satsuma.bulk.locations import STANDARD_STREAM, InputFile, Location
+from satsuma.bulk.inputs import InputFile
+from satsuma.bulk.locations import STANDARD_STREAM, Location
 from satsuma.bulk.options import VECTOR, JobOptions, check_options
 from satsuma.bulk.plan import Model, make_plan
 from satsuma.bulk.publish import is_stream

@@ -15,8 +15,9 @@ import orjson
 
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.formats import InputFormat
-from satsuma.bulk.locations import InputFile, open_stream
+from satsuma.bulk.inputs import InputFile
 from satsuma.bulk.slabs import NOT_UTF8, SLAB_BYTES, SLAB_ROWS, Slab, require_columns
+from satsuma.bulk.streams import open_stream
 
 MAX_LINE_BYTES = 64 << 20  # longer ones are no rows
 _BOM = b"\xef\xbb\xbf"

@@ -11,8 +11,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from satsuma.bulk.errors import InputError
-from satsuma.bulk.locations import BUFFER_BYTES, InputFile, open_stream
+from satsuma.bulk.inputs import InputFile
+from satsuma.bulk.locations import BUFFER_BYTES
 from satsuma.bulk.slabs import NOT_UTF8, SLAB_BYTES, SLAB_ROWS, Slab, require_columns
+from satsuma.bulk.streams import open_stream
 
 
 def read_types(file: InputFile, columns: Sequence[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from satsuma import __version__
 from satsuma.asks import check_vectors, choose_prompt
-from satsuma.bulk.locations import InputFile
+from satsuma.bulk.inputs import InputFile
 from satsuma.bulk.options import JobOptions
 from satsuma.engine.load import ModelTraits, describe_engine, read_traits
 from satsuma.settings import Settings

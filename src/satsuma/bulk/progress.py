@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
-from satsuma.bulk.locations import InputFile
+from satsuma.bulk.inputs import InputFile
 from satsuma.bulk.parts import Counts
 from satsuma.bulk.windows import Cursor
 

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from satsuma.bulk.formats import InputFormat
+from satsuma.bulk.inputs import InputFile
 from satsuma.bulk.lines import read_lines
-from satsuma.bulk.locations import InputFile
 from satsuma.bulk.parquets import read_parquet, read_types
 from satsuma.bulk.slabs import JSON_MARK, Slab
 

@@ -82,13 +82,7 @@ def open_state(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _check_ours(folder)
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        message = f"Another satsuma embed works on this output; it holds {folder / _LOCK}."
-        raise JobLockedError(message) from None
-    try:
+    with _locked(folder):
         if is_restarted or not _has_begun(folder):
             _clear(folder)
             _write_whole(folder / _PLAN, orjson.dumps(plan, option=orjson.OPT_INDENT_2))
@@ -101,6 +95,18 @@ def open_state(
             if not (folder / _PLAN).is_file():
                 (folder / _LOCK).unlink(missing_ok=True)
                 folder.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        message = f"Another satsuma embed works on this output; it holds {folder / _LOCK}."
+        raise JobLockedError(message) from None
+    try:
+        yield
     finally:
         lock.release()
 

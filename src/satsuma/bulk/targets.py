@@ -7,7 +7,8 @@ from pathlib import Path
 
 from satsuma.bulk.errors import OutputExistsError
 from satsuma.bulk.formats import OutputFormat
-from satsuma.bulk.locations import InputFile, Location
+from satsuma.bulk.inputs import InputFile
+from satsuma.bulk.locations import Location
 from satsuma.bulk.state import is_done, state_folder
 
 ERRORS_SUFFIX, METADATA_SUFFIX, IDS_SUFFIX = ".errors.jsonl", ".meta.json", ".ids.jsonl"

@@ -15,8 +15,9 @@ from satsuma.bulk.conditions import parse_condition
 from satsuma.bulk.dry_run import estimate
 from satsuma.bulk.embedder import LocalEmbedder
 from satsuma.bulk.formats import InputFormat, OutputFormat, tell_output
+from satsuma.bulk.inputs import find_inputs
 from satsuma.bulk.job import Job
-from satsuma.bulk.locations import STANDARD_STREAM, Location, find_inputs, locate
+from satsuma.bulk.locations import STANDARD_STREAM, Location, locate
 from satsuma.bulk.options import JobOptions, VectorType
 from satsuma.bulk.plan import find_model
 from satsuma.bulk.progress import Progress

@@ -25,7 +25,8 @@ from satsuma.errors import (
     ShuttingDownError,
 )
 from satsuma.scheduler.admission import WaitingRoom
-from satsuma.service import Readiness, Stats, find_manifest
+from satsuma.service import find_manifest
+from satsuma.stats import Readiness, Stats
 from satsuma.store.local import ModelStatus, ModelStore
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult, TextTokens

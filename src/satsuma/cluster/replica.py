@@ -15,8 +15,9 @@ from satsuma.cluster.outcomes import Refusal
 from satsuma.cluster.weights import fetch_missing
 from satsuma.engine.machine import detect_cores, total_memory_bytes
 from satsuma.errors import EngineError, SatsumaError
-from satsuma.service import EmbeddingService, Readiness, Stats
+from satsuma.service import EmbeddingService
 from satsuma.settings import Settings, load_settings
+from satsuma.stats import Readiness, Stats
 from satsuma.store.local import ModelStore
 from satsuma.types import EmbedRequest, EmbedResult, TextTokens
 

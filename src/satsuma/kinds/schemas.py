@@ -15,48 +15,48 @@ Schema: TypeAlias = dict[str, Any]
 MAX_TEXTS: Final = 100
 MAX_CONTEXTS: Final = 1_000  # satsuma's own limit; Cloudflare publishes none
 
-ONE_TEXT: Final[Schema] = {
-    "type": "string",
-    "description": "A text to embed.",
-    "minLength": 1,
-}
+
+def _text(description: str) -> Schema:
+    """Describe a text, which is never empty."""
+    return {"type": "string", "description": description, "minLength": 1}
+
+
+def _listed(items: Schema, most: int, description: str) -> Schema:
+    """Describe a list of one to so many."""
+    return {
+        "type": "array",
+        "description": description,
+        "items": items,
+        "minItems": 1,
+        "maxItems": most,
+    }
+
+
+def _numbers(description: str) -> Schema:
+    """Describe a list of numbers."""
+    return {"type": "array", "description": description, "items": {"type": "number"}}
+
+
+ONE_TEXT: Final[Schema] = _text("A text to embed.")
 
 
 def texts(most: int, description: str = "Texts to embed in one call.") -> Schema:
     """Describe one text, or a list of up to so many."""
-    return {
-        "oneOf": [
-            ONE_TEXT,
-            {
-                "type": "array",
-                "description": f"{description} Each gets a vector, in this order.",
-                "items": ONE_TEXT,
-                "minItems": 1,
-                "maxItems": most,
-            },
-        ]
-    }
+    ordered = f"{description} Each gets a vector, in this order."
+    return {"oneOf": [ONE_TEXT, _listed(ONE_TEXT, most, ordered)]}
 
 
-QUERY: Final[Schema] = {
-    "type": "string",
-    "description": "What each of the contexts is compared with.",
-    "minLength": 1,
+QUERY: Final[Schema] = _text("What each of the contexts is compared with.")
+
+_CONTEXT: Final[Schema] = {
+    "type": "object",
+    "properties": {"text": _text("One of the texts.")},
+    "required": ["text"],
 }
 
-CONTEXTS: Final[Schema] = {
-    "type": "array",
-    "description": "Texts. The answer names each by its index here.",
-    "items": {
-        "type": "object",
-        "properties": {
-            "text": {"type": "string", "description": "One of the texts.", "minLength": 1}
-        },
-        "required": ["text"],
-    },
-    "minItems": 1,
-    "maxItems": MAX_CONTEXTS,
-}
+CONTEXTS: Final[Schema] = _listed(
+    _CONTEXT, MAX_CONTEXTS, "Texts. The answer names each by its index here."
+)
 
 DIMENSIONS: Final[Schema] = {
     "type": "integer",
@@ -86,20 +86,12 @@ USAGE: Final[Schema] = {
     "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
 }
 
-SHAPE: Final[Schema] = {
-    "type": "array",
-    "description": "How many vectors, and how many numbers in each.",
-    "items": {"type": "number"},
-}
+SHAPE: Final[Schema] = _numbers("How many vectors, and how many numbers in each.")
 
 VECTORS: Final[Schema] = {
     "type": "array",
     "description": "A vector for each text, in the order of the texts.",
-    "items": {
-        "type": "array",
-        "description": "One text's vector.",
-        "items": {"type": "number"},
-    },
+    "items": _numbers("One text's vector."),
 }
 
 SCORES: Final[Schema] = {

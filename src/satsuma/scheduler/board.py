@@ -21,8 +21,9 @@ from satsuma.scheduler.policy import (
     share_budget,
     tells_rate,
 )
-from satsuma.scheduler.queue import EncoderQueue, Item, Ticket
+from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run
+from satsuma.scheduler.tickets import Item, Ticket
 from satsuma.scheduler.waiting import Waiting
 
 
@@ -78,7 +79,11 @@ class Board:
     def room(self) -> WaitingRoom:
         """Say what is admitted and not done."""
         queues = self._interactive.queues
-        waiting = [(n, q.rate_tokens_per_s) for q in queues for n in q.request_tokens]
+        waiting = [
+            (num_tokens, queue.rate_tokens_per_s)
+            for queue in queues
+            for num_tokens in queue.request_tokens
+        ]
         return WaitingRoom.holding(self._running(), waiting)
 
     def _room_by_sums(self) -> WaitingRoom:
@@ -93,9 +98,10 @@ class Board:
     def _totals(self) -> tuple[int, float]:
         """Add up what is admitted and not done: tokens, and seconds of the engine."""
         queues = self._interactive.queues
-        pieces = [(q.admitted_tokens, q.rate_tokens_per_s) for q in queues]
+        pieces = [(queue.admitted_tokens, queue.rate_tokens_per_s) for queue in queues]
         pieces += self._running()
-        return sum(n for n, _ in pieces), sum(itertools.starmap(engine_seconds, pieces))
+        num_tokens = sum(piece_tokens for piece_tokens, _ in pieces)
+        return num_tokens, sum(itertools.starmap(engine_seconds, pieces))
 
     def _running(self) -> list[tuple[int, float]]:
         """List what runs; a newcomer waits for one microbatch of background work at most."""

@@ -1,4 +1,4 @@
-"""What waits for one encoder, in order of rank; and how fast that encoder has been.
+"""What waits for one encoder, in order of rank.
 
 Not thread-safe: the scheduler's lock guards it.
 """
@@ -8,114 +8,17 @@ from __future__ import annotations
 import bisect
 import heapq
 import itertools
-import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from functools import total_ordering
-
-import numpy as np
 
 from satsuma.engine.protocol import Encoder
 from satsuma.scheduler.policy import Size, choose_express, choose_items, kept_apart_from, ranks
-from satsuma.types import FloatArray, IntArray, Pooling
+from satsuma.scheduler.rate import Rate
+from satsuma.scheduler.tickets import Item, Ticket
 
 WINDOW_ITEMS = 128  # how many waiting items a microbatch is chosen from
 _PREFERRED_BUDGETS = 2  # with so much there are enough items of like length
-_RATE_MEMORY = 0.9  # share of the old measurement that each new microbatch leaves
-_MOST_TIMES = 4.0  # what it was expected to take: more is a machine that slept, or a run that hung
 
-_sequence = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A request's vectors and how long they took.
-
-    Attributes:
-        vectors: (B, H) float32, in the request's order.
-        queue_s: from submission to the start of the last microbatch.
-        inference_s: the longest microbatch that carried one of the items.
-        states: (T, H) float32 hidden states of each item, where they were wanted.
-    """
-
-    vectors: FloatArray
-    queue_s: float
-    inference_s: float
-    states: tuple[FloatArray, ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A request on its way: where its vectors gather and who waits for them."""
-
-    vectors: FloatArray  # (B, H), filled row by row
-    num_pending: int
-    submitted_at_s: float
-    size: Size
-    future: Future[Outcome] = field(default_factory=Future)
-    queue_s: float = 0.0
-    inference_s: float = 0.0
-    waiting_tokens: int = 0  # of its items that no lane has taken
-    is_normalized: bool = True
-    states: dict[int, FloatArray] | None = None  # (T, H) by row, where they are wanted
-    lock: threading.Lock = field(default_factory=threading.Lock)  # lanes end together
-
-    def let_go(self) -> None:
-        """Keep no answer alive once it is given: a queue may hold done items for a while."""
-        self.vectors, self.states = np.empty((0, 0), np.float32), None
-
-
-@total_ordering
-@dataclass(slots=True, eq=False)
-class Item:
-    """One text on its way."""
-
-    ticket: Ticket
-    row: int
-    token_ids: IntArray  # (T,)
-    pooling: Pooling
-    rank: float = 0.0
-    sequence: int = field(default_factory=lambda: next(_sequence))
-    num_deaths: int = 0  # engine threads that ended while they held it
-    is_waiting: bool = False
-    is_suspect: bool = False  # was in a microbatch that failed: runs alone
-
-    @property
-    def is_express(self) -> bool:
-        """Whether the express lane may take it."""
-        return self.ticket.size is Size.QUERY
-
-    def __len__(self) -> int:
-        """Count the tokens."""
-        return len(self.token_ids)
-
-    def __lt__(self, other: Item) -> bool:
-        """Order by rank, then by arrival."""
-        return (self.rank, self.sequence) < (other.rank, other.sequence)
-
-
-class Rate:
-    """How fast an encoder has been of late, by all that it ran."""
-
-    def __init__(self) -> None:
-        """Start with no measurement."""
-        self._measured_tokens = 0.0
-        self._measured_s = 0.0
-        self.best_tokens_per_s = 0.0  # that it ever was
-
-    @property
-    def tokens_per_s(self) -> float:
-        """Tokens a second of recent microbatches; 0 before the first."""
-        return self._measured_tokens / self._measured_s if self._measured_s else 0.0
-
-    def note_run(self, num_tokens: int, engine_s: float) -> None:
-        """Remember how long a microbatch took, in seconds of the whole engine."""
-        if self._measured_s:
-            engine_s = min(engine_s, _MOST_TIMES * num_tokens / self.tokens_per_s)
-        self._measured_tokens = self._measured_tokens * _RATE_MEMORY + num_tokens
-        self._measured_s = self._measured_s * _RATE_MEMORY + engine_s
-        self.best_tokens_per_s = max(self.best_tokens_per_s, self.tokens_per_s)
+_arrival_numbers = itertools.count()  # tell requests of one moment apart
 
 
 class EncoderQueue:
@@ -282,7 +185,7 @@ class EncoderQueue:
         ticket = item.ticket
         if ticket not in self._waiting:
             self._waiting[ticket] = set()
-            heapq.heappush(self._arrivals, (ticket.submitted_at_s, next(_sequence), ticket))
+            heapq.heappush(self._arrivals, (ticket.submitted_at_s, next(_arrival_numbers), ticket))
             if ticket.size is Size.BULK:
                 self._large.add(ticket)
         self._waiting[ticket].add(item)
@@ -333,16 +236,3 @@ def _choose(window: list[Item], token_budget: int) -> list[int]:
         i for i, item in enumerate(window) if not item.is_suspect and item.ticket.size is not apart
     ]
     return [fit[i] for i in choose_items([len(window[i]) for i in fit], token_budget)]
-
-
-def make_ticket(
-    hidden_size: int,
-    token_ids: list[IntArray],
-    pooling: Pooling,
-    now_s: float,
-    size: Size = Size.MIDDLE,
-) -> tuple[Ticket, list[Item]]:
-    """Turn one request's texts into items that share a ticket; the queue ranks them."""
-    vectors = np.empty((len(token_ids), hidden_size), np.float32)  # (B, H)
-    ticket = Ticket(vectors, len(token_ids), now_s, size)
-    return ticket, [Item(ticket, row, ids, pooling) for row, ids in enumerate(token_ids)]

@@ -15,7 +15,8 @@ from satsuma.engine.pooling import pool
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError
 from satsuma.scheduler.policy import Size
-from satsuma.scheduler.queue import EncoderQueue, Item, Outcome
+from satsuma.scheduler.queue import EncoderQueue
+from satsuma.scheduler.tickets import Item, Outcome
 from satsuma.types import FloatArray
 
 _LOGGER = logging.getLogger(__name__)

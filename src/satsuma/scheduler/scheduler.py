@@ -25,8 +25,9 @@ from satsuma.scheduler.admission import Limits, WaitingRoom
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane, LaneThreads
 from satsuma.scheduler.policy import size_of
-from satsuma.scheduler.queue import EncoderQueue, Item, Outcome, make_ticket
+from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run, deliver, fail
+from satsuma.scheduler.tickets import Item, Outcome, make_ticket
 from satsuma.types import IntArray, Pooling
 
 _LOGGER = logging.getLogger(__name__)

@@ -11,7 +11,9 @@ from collections import deque
 from satsuma.engine.protocol import Encoder
 from satsuma.scheduler.admission import engine_seconds
 from satsuma.scheduler.policy import OLDEST_EVERY, find_pressed, is_pressed
-from satsuma.scheduler.queue import WINDOW_ITEMS, EncoderQueue, Item, Rate, Ticket
+from satsuma.scheduler.queue import WINDOW_ITEMS, EncoderQueue
+from satsuma.scheduler.rate import Rate
+from satsuma.scheduler.tickets import Item, Ticket
 
 # A look at every request is good for this part of the deadline: far less than what is left to who
 # is pressed.

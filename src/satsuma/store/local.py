@@ -5,17 +5,10 @@ Reads and deletes files; never touches the network (that is `fetch.py`) and neve
 
 from __future__ import annotations
 
-import glob
 import logging
-import os
-import shutil
-import tempfile
-import weakref
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import huggingface_hub
 import platformdirs
 
 from satsuma.errors import (
@@ -27,15 +20,22 @@ from satsuma.errors import (
 )
 from satsuma.store.catalog import HUB_PREFIX, LOCAL_PREFIX, Catalog, load_catalog
 from satsuma.store.digest import check_file, check_size, remembered_sha256
+from satsuma.store.graphs import GraphFolders
 from satsuma.store.locks import model_lock
 from satsuma.store.manifest import WEIGHTS_FILE, FileDigest, ModelFiles, ModelManifest
 from satsuma.store.places import ModelState, Place, local_place, package_place, pulled_place
-from satsuma.store.record import RECORD_FILE, read_record
+from satsuma.store.record import RECORD_FILE
+from satsuma.store.removal import (
+    delete_snapshot,
+    discard_folder,
+    graves_of,
+    snapshots_under,
+    sweep_graves,
+)
 
 _log = logging.getLogger(__name__)
 
 _PULLED_FOLDERS = ("cf", "hf")
-_DIGEST_PREFIX_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class ModelStore:
         """
         self.models_dir = models_dir
         self.catalog = load_catalog(models_dir) if catalog is None else catalog
-        self._passing: Path | None = None
         self._cache_dir = cache_dir or platformdirs.user_cache_path("satsuma", appauthor=False)
+        self._graphs = GraphFolders(self._cache_dir)
 
     def list(self) -> tuple[ModelStatus, ...]:
         """List the catalog's models, then the others that are here."""
@@ -113,7 +113,8 @@ class ModelStore:
         for file in place.manifest.files:
             _checked(place, file, is_read=False)
         sha256 = self._weights_sha256(place)
-        return ModelFiles(place.manifest, place.folder, self._graphs_dir(place, sha256), sha256)
+        graphs_dir = self._graphs.folder_for(place, sha256)
+        return ModelFiles(place.manifest, place.folder, graphs_dir, sha256)
 
     def verify(self, name: str) -> tuple[FileDigest, ...]:
         """Read every file of a model again and compare it with its published digest.
@@ -148,7 +149,7 @@ class ModelStore:
             raise StoreError(message)
         is_pulled = (folder / RECORD_FILE).is_file()
         try:
-            if is_pulled or _graves(folder):
+            if is_pulled or graves_of(folder):
                 self._discard(model_id, folder)
         except OSError as error:
             message = f"{model_id} cannot be removed from {folder}: {error}. Mend that, try again."
@@ -186,14 +187,18 @@ class ModelStore:
 
     def _found_ids(self) -> tuple[str, ...]:
         """Find the ids of pulled models, then of the user's own folders."""
-        pulled = [f.relative_to(self.models_dir).as_posix() for f in self._pulled_folders()]
-        own = [p.parent.name for p in self.models_dir.glob("*/config.json")]
+        pulled = [
+            folder.relative_to(self.models_dir).as_posix() for folder in self._pulled_folders()
+        ]
+        own = [config.parent.name for config in self.models_dir.glob("*/config.json")]
         ids = [*(f"@{path}" for path in pulled), *(f"{LOCAL_PREFIX}{folder}" for folder in own)]
         return tuple(sorted(model_id for model_id in ids if self._is_canonical(model_id)))
 
     def _pulled_folders(self) -> tuple[Path, ...]:
         patterns = (f"{top}/*/*/{RECORD_FILE}" for top in _PULLED_FOLDERS)
-        return tuple(p.parent for pattern in patterns for p in self.models_dir.glob(pattern))
+        return tuple(
+            record.parent for pattern in patterns for record in self.models_dir.glob(pattern)
+        )
 
     def _is_canonical(self, model_id: str) -> bool:
         """Tell a model's folder from staging folders and folders of no usable name."""
@@ -243,43 +248,15 @@ class ModelStore:
             raise DigestMismatchError(message)
         return measured
 
-    def _graphs_dir(self, place: Place, sha256: str) -> Path:
-        """Make the folder of a model's graphs: beside it, in the cache, or for this run only."""
-        name = sha256[:_DIGEST_PREFIX_CHARS]
-        beside = [place.folder / ".graphs"] if place.is_ours else []
-        for folder in (*beside, self._cache_dir / "graphs" / name):
-            with suppress(OSError):
-                folder.mkdir(parents=True, exist_ok=True)
-                if os.access(folder, os.W_OK):
-                    return folder
-        return self._passing_dir(place.manifest.id) / name
-
-    def _passing_dir(self, model_id: str) -> Path:
-        """Make a folder that lasts as long as this store, where nothing else can be written."""
-        if self._passing is None:
-            _log.warning(
-                "the graph of %s is built for this run only: %s cannot be written "
-                "(XDG_CACHE_HOME chooses another)",
-                model_id,
-                self._cache_dir,
-            )
-            try:
-                self._passing = Path(tempfile.mkdtemp(prefix="satsuma-graphs-"))
-            except OSError as error:
-                message = f"No folder for the graph of {model_id} can be made: {error}"
-                raise StoreError(message) from error
-            weakref.finalize(self, shutil.rmtree, self._passing, ignore_errors=True)
-        return self._passing
-
     def _discard(self, model_id: str, folder: Path) -> None:
         with model_lock(self.models_dir, model_id, _log.info):
-            snapshots = _snapshots_under(folder)
+            snapshots = snapshots_under(folder)
             if (folder / RECORD_FILE).is_file():
                 discard_folder(folder)
             else:
                 sweep_graves(folder)
         for snapshot in snapshots - self._snapshots_in_use():
-            _delete_snapshot(snapshot)
+            delete_snapshot(snapshot)
 
     def _not_removable(self, model_id: str) -> StoreError | ModelNotInstalledError:
         place = self._locate(model_id)
@@ -289,37 +266,14 @@ class ModelStore:
         return StoreError(f"{model_id} comes with an installed package. Remove it: {uninstall}")
 
     def _snapshots_in_use(self) -> set[Path]:
-        return {s for folder in self._pulled_folders() for s in _snapshots_under(folder)}
+        folders = self._pulled_folders()
+        return {snapshot for folder in folders for snapshot in snapshots_under(folder)}
 
 
 def _installed_status(place: Place) -> ModelStatus:
     state = place.state if place.is_whole else ModelState.DAMAGED
-    size_bytes = sum((place.folder / f.path).stat().st_size for f in place.manifest.files)
+    size_bytes = sum((place.folder / file.path).stat().st_size for file in place.manifest.files)
     return ModelStatus(place.manifest, state, place.folder, size_bytes, place.source)
-
-
-def discard_folder(folder: Path) -> None:
-    """Delete a folder, if it is there, so that nobody ever sees half of it.
-
-    Under the model's lock only: what a killed process had left to delete goes as well.
-    """
-    if folder.exists():
-        folder.rename(tempfile.mkdtemp(prefix=_grave_prefix(folder), dir=folder.parent))
-    sweep_graves(folder)
-
-
-def sweep_graves(folder: Path) -> None:
-    """Delete what was to be deleted of a folder; under the model's lock only."""
-    for grave in _graves(folder):
-        shutil.rmtree(grave)
-
-
-def _graves(folder: Path) -> list[Path]:
-    return list(folder.parent.glob(f"{glob.escape(_grave_prefix(folder))}*"))
-
-
-def _grave_prefix(folder: Path) -> str:
-    return f".{folder.name}.removed-"
 
 
 def _checked(place: Place, file: FileDigest, *, is_read: bool) -> FileDigest:
@@ -333,20 +287,3 @@ def _checked(place: Place, file: FileDigest, *, is_read: bool) -> FileDigest:
         message = f"{place.manifest.id}: {error} {place.cure}"
         raise DigestMismatchError(message) from error
     return file
-
-
-def _snapshots_under(folder: Path) -> set[Path]:
-    """Find the snapshot folders of the Hugging Face cache that a model's links lead to."""
-    record = read_record(folder)
-    files = () if record is None else record.manifest.files
-    links = [folder / f.path for f in files if (folder / f.path).is_symlink()]
-    targets = [parent for link in links for parent in link.readlink().parents]
-    return {target for target in targets if target.parent.name == "snapshots"}
-
-
-def _delete_snapshot(snapshot: Path) -> None:
-    """Drop a revision, and the blobs that no other revision uses, from the cache it lies in."""
-    cache = snapshot.parents[2]
-    if snapshot.is_dir():
-        found = huggingface_hub.scan_cache_dir(cache)
-        found.delete_revisions(snapshot.name).execute()

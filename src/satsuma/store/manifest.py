@@ -182,14 +182,14 @@ class ModelManifest:
     @property
     def size_bytes(self) -> int:
         """Sum of the published sizes; 0 if the weights' size is unknown."""
-        if any(f.size_bytes is None for f in self.files if f.path == self.weights_file):
+        if any(one.size_bytes is None for one in self.files if one.path == self.weights_file):
             return 0
-        return sum(f.size_bytes or 0 for f in self.files)
+        return sum(one.size_bytes or 0 for one in self.files)
 
     @property
     def weights_sha256(self) -> str | None:
         """Published digest of the weights."""
-        return next((f.sha256 for f in self.files if f.path == self.weights_file), None)
+        return next((one.sha256 for one in self.files if one.path == self.weights_file), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Place:
     @property
     def is_whole(self) -> bool:
         """True if every file has its published size."""
-        expected = ((self.folder / f.path, f.size_bytes) for f in self.manifest.files)
+        expected = ((self.folder / file.path, file.size_bytes) for file in self.manifest.files)
         return all(size is None or path.stat().st_size == size for path, size in expected)
 
     @property

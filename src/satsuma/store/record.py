@@ -57,6 +57,7 @@ def to_json(manifest: ModelManifest, source: str, created_at: str) -> dict[str, 
     """Spell a record as the JSON object that `parse_manifest` reads back."""
     entry = asdict(manifest)
     entry["file"] = [
-        {k: v for k, v in file.items() if v is not None} for file in entry.pop("files")
+        {name: value for name, value in file.items() if value is not None}
+        for file in entry.pop("files")
     ]
     return {**entry, "source": source, "created_at": created_at}

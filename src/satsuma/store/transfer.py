@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
 import huggingface_hub
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, not re-exported
@@ -83,14 +84,18 @@ def _stream(transfer: Transfer) -> None:
     ) as response:
         hf_raise_for_status(response)
         # A server that ignores Range sends all of it again, with 200.
-        mode = "ab" if response.status_code == HTTPStatus.PARTIAL_CONTENT else "wb"
-        with transfer.partial.open(mode) as opened:
-            for chunk in response.iter_bytes():
-                opened.write(chunk)
-                transfer.on_bytes(len(chunk))
-            opened.flush()
-            os.fsync(opened.fileno())
+        is_rest = response.status_code == HTTPStatus.PARTIAL_CONTENT
+        _write(transfer, response.iter_bytes(), "ab" if is_rest else "wb")
     _check_complete(transfer)
+
+
+def _write(transfer: Transfer, chunks: Iterable[bytes], mode: Literal["ab", "wb"]) -> None:
+    with transfer.partial.open(mode) as opened:
+        for chunk in chunks:
+            opened.write(chunk)
+            transfer.on_bytes(len(chunk))
+        opened.flush()
+        os.fsync(opened.fileno())
 
 
 def _usable_bytes(transfer: Transfer) -> int:

@@ -89,7 +89,7 @@ class Ledger:
             return
         try:
             with closing(self._connect()) as connection, connection:
-                rows = [(_date(day), *whose, *n) for (day, *whose), n in pending.items()]
+                rows = [(_date(day), *whose, *counts) for (day, *whose), counts in pending.items()]
                 connection.executemany(_ADD, rows)
         except (sqlite3.Error, OSError) as error:
             self._take_back(pending)
@@ -126,7 +126,7 @@ class Ledger:
         with self._lock:
             for key, counts in pending.items():
                 self._pending[key] = [
-                    a + b for a, b in zip(self._pending[key], counts, strict=True)
+                    count + more for count, more in zip(self._pending[key], counts, strict=True)
                 ]
 
     def _connect(self) -> sqlite3.Connection:

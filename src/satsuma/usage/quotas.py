@@ -131,4 +131,6 @@ class Quotas:
             return
         for bucket in self._buckets.values():
             bucket.fill(now_s)
-        self._buckets = {k: b for k, b in self._buckets.items() if b.level < b.quota}
+        self._buckets = {
+            key: bucket for key, bucket in self._buckets.items() if bucket.level < bucket.quota
+        }

@@ -21,25 +21,14 @@ _LOOKS_EVERY_S = 0.02
 
 async def play_errors(stage: Stage) -> None:
     """Let microbatches fail at random."""
-    with kept_alive(stage.server(faults="errors=0.2")) as server:
-        await server.until_ready()
-        stage.allow(Fate.FAILED)
-        async with watched(server) as reasons:
-            await _load(stage, server)
-        stage.require(Fate.RIGHT)
+    async with _some_fail(stage, "errors=0.2") as (_, reasons):
         stage.require(Fate.FAILED)
         stage.expect(not reasons, f"readiness said {reasons}")
-        await stage.expect_settled(server)
 
 
 async def play_deaths(stage: Stage) -> None:
     """Let engine threads die at random."""
-    with kept_alive(stage.server(faults="deaths=0.1")) as server:
-        await server.until_ready()
-        stage.allow(Fate.FAILED)
-        async with watched(server) as reasons:
-            await _load(stage, server)
-        stage.require(Fate.RIGHT)
+    async with _some_fail(stage, "deaths=0.1") as (server, reasons):
         num_deaths = server.log.read_text(encoding="utf-8").count("an engine thread died")
         stage.notes["deaths"] = num_deaths
         stage.expect(num_deaths > 0, "no engine thread died")
@@ -47,7 +36,6 @@ async def play_deaths(stage: Stage) -> None:
             reasons <= {"an engine thread died and is being restarted"},
             f"readiness said {reasons}",
         )
-        await stage.expect_settled(server)
 
 
 async def play_hang(stage: Stage) -> None:
@@ -69,6 +57,19 @@ async def play_hang(stage: Stage) -> None:
             f"readiness said {reasons}",
         )
         await stage.expect_calm(server)
+
+
+@asynccontextmanager
+async def _some_fail(stage: Stage, faults: str) -> AsyncIterator[tuple[ChaosServer, set[str]]]:
+    """Load a server whose engine fails now and then; gives it, and why it was not ready."""
+    with kept_alive(stage.server(faults=faults)) as server:
+        await server.until_ready()
+        stage.allow(Fate.FAILED)
+        async with watched(server) as reasons:
+            await _load(stage, server)
+        stage.require(Fate.RIGHT)
+        yield server, reasons
+        await stage.expect_settled(server)
 
 
 @asynccontextmanager

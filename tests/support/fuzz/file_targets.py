@@ -18,7 +18,7 @@ from satsuma.auth.tokens import TokenStore
 from satsuma.bench.random_model import find_tokenizer_json
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.formats import InputFormat
-from satsuma.bulk.locations import find_inputs
+from satsuma.bulk.inputs import find_inputs
 from satsuma.bulk.readers import read_slabs
 from satsuma.engine.architectures.folder import check_folder
 from satsuma.engine.tokenizer import Tokenizer

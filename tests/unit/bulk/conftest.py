@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from satsuma.bulk.formats import InputFormat, OutputFormat
-from satsuma.bulk.locations import InputFile, find_inputs
+from satsuma.bulk.inputs import InputFile, find_inputs
 from satsuma.bulk.options import JobOptions
 
 

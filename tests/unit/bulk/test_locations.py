@@ -9,7 +9,8 @@ import pytest
 
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.formats import InputFormat
-from satsuma.bulk.locations import find_inputs, locate
+from satsuma.bulk.inputs import find_inputs
+from satsuma.bulk.locations import locate
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from satsuma.bulk.formats import InputFormat
-from satsuma.bulk.locations import InputFile, locate
+from satsuma.bulk.inputs import InputFile
+from satsuma.bulk.locations import locate
 from satsuma.bulk.parts import Counts
 from satsuma.bulk.progress import Progress
 from satsuma.bulk.windows import Cursor

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from satsuma.bulk import lines, parquets
 from satsuma.bulk.errors import InputError
-from satsuma.bulk.locations import InputFile, find_inputs
+from satsuma.bulk.inputs import InputFile, find_inputs
 from satsuma.bulk.readers import read_schema, read_slabs
 
 MakeFile = Callable[[str, bytes], InputFile]

@@ -34,7 +34,7 @@ from satsuma.errors import (
     OverloadedError,
 )
 from satsuma.scheduler.admission import WaitingRoom
-from satsuma.service import Readiness, Stats
+from satsuma.stats import Readiness, Stats
 from satsuma.store.local import ModelStore
 from satsuma.types import EmbedRequest, EmbedResult, Pooling, TextTokens, Timings, Usage
 

@@ -15,8 +15,8 @@ from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.policy import EXPRESS_TOKENS
-from satsuma.scheduler.queue import Outcome
 from satsuma.scheduler.scheduler import Scheduler
+from satsuma.scheduler.tickets import Outcome
 from satsuma.types import FloatArray, IntArray, Pooling
 
 DEADLY = 999

@@ -12,7 +12,7 @@ from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane
 from satsuma.scheduler.policy import find_pressed, size_of
-from satsuma.scheduler.queue import make_ticket
+from satsuma.scheduler.tickets import make_ticket
 from satsuma.types import Pooling
 
 DEADLINE_S = 60.0

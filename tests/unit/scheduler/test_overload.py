@@ -25,8 +25,8 @@ from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane
 from satsuma.scheduler.policy import EXPRESS_TOKENS, size_of
-from satsuma.scheduler.queue import Item, Ticket, make_ticket
 from satsuma.scheduler.run import Run
+from satsuma.scheduler.tickets import Item, Ticket, make_ticket
 from satsuma.types import Pooling
 
 RATE_TOKENS_PER_S = 5_000.0

@@ -15,8 +15,9 @@ from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError, EngineError, OverloadedError, ShuttingDownError
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.policy import OLDEST_EVERY
-from satsuma.scheduler.queue import Outcome, Rate
+from satsuma.scheduler.rate import Rate
 from satsuma.scheduler.scheduler import Scheduler
+from satsuma.scheduler.tickets import Outcome
 from satsuma.types import FloatArray, IntArray, Pooling
 
 POISON, DEADLY = 666, 999

@@ -8,7 +8,7 @@ from typing import Any, Final
 from satsuma.api.openapi.examples import EXAMPLES
 from satsuma.api.openapi.failures import failures
 from satsuma.api.openapi.headers import header_refs
-from satsuma.api.openapi.shapes import ref
+from satsuma.api.openapi.shapes.words import ref
 from satsuma.api.paths import Dialect
 from satsuma.errors import SatsumaError
 

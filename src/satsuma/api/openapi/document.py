@@ -11,11 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from satsuma import __version__
+from satsuma.api.openapi.components import SHAPES
 from satsuma.api.openapi.failures import examples_of
 from satsuma.api.openapi.headers import HEADERS
 from satsuma.api.openapi.operations import operations
 from satsuma.api.openapi.parts import ALL
-from satsuma.api.openapi.shapes import SHAPES
 
 _DESCRIPTION: Final = (
     "Cloudflare Workers AI text embeddings, self-hosted. A server on a loopback address asks for "

@@ -71,7 +71,9 @@ EXAMPLES: Final[dict[str, Any]] = {
     "OpenAIInput": {"model": MODEL, "input": _TEXTS},
     "OpenAIAnswer": {
         "object": "list",
-        "data": [{"object": "embedding", "embedding": r, "index": i} for i, r in enumerate(_ROWS)],
+        "data": [
+            {"object": "embedding", "embedding": row, "index": i} for i, row in enumerate(_ROWS)
+        ],
         "model": MODEL,
         "usage": _OPENAI_USAGE,
     },

@@ -9,7 +9,7 @@ from satsuma.api.envelopes import Failure, render
 from satsuma.api.errors import DeprecatedClientError, MethodNotAvailableError, find_answer
 from satsuma.api.openapi.examples import REQUEST_ID
 from satsuma.api.openapi.headers import header_refs
-from satsuma.api.openapi.shapes import ref
+from satsuma.api.openapi.shapes.words import ref
 from satsuma.api.paths import Dialect
 from satsuma.errors import (
     ModelError,

@@ -34,6 +34,7 @@ from satsuma.errors import ShuttingDownError
 from satsuma.service import MAX_LOCATED_CHARACTERS
 
 _TOKENIZE_ERRORS: Final = (*CLOSED, *INFERENCE)
+_SAYS_JSON: Final = "JSON, whatever the Content-Type."
 
 
 def operations() -> dict[str, dict[str, Operation]]:
@@ -95,25 +96,22 @@ def _openai(prefix: str, parameters: tuple[Operation, ...]) -> dict[str, dict[st
 
 
 def _openai_embeddings(parameters: tuple[Operation, ...], errors: Errors) -> Operation:
-    all_errors = (*errors, *INFERENCE)
-    return operation(
-        "OpenAI",
-        "Embed texts, OpenAI's way",
-        answers("A vector for each text.", "OpenAIAnswer", all_errors, Dialect.OPENAI),
-        parameters=list(parameters),
-        requestBody=body("OpenAIInput", "JSON, whatever the Content-Type."),
-    )
+    vectors = _inferred("A vector for each text.", "OpenAIAnswer", errors)
+    asked = body("OpenAIInput", _SAYS_JSON)
+    summary = "Embed texts, OpenAI's way"
+    return operation("OpenAI", summary, vectors, parameters=list(parameters), requestBody=asked)
 
 
 def _rerank(parameters: tuple[Operation, ...], errors: Errors) -> Operation:
-    all_errors = (*errors, *INFERENCE)
-    return operation(
-        "Rerank",
-        "Put documents into the order of their relevance, Cohere's and Jina's way",
-        answers("The best documents first.", "Reranked", all_errors, Dialect.OPENAI),
-        parameters=list(parameters),
-        requestBody=body("RerankInput", "JSON, whatever the Content-Type."),
-    )
+    ranked = _inferred("The best documents first.", "Reranked", errors)
+    asked = body("RerankInput", _SAYS_JSON)
+    summary = "Put documents into the order of their relevance, Cohere's and Jina's way"
+    return operation("Rerank", summary, ranked, parameters=list(parameters), requestBody=asked)
+
+
+def _inferred(says: str, shape: str, errors: Errors) -> Operation:
+    """Describe what a model gives, to an OpenAI client."""
+    return answers(says, shape, (*errors, *INFERENCE), Dialect.OPENAI)
 
 
 def _openai_models(parameters: tuple[Operation, ...], errors: Errors) -> Operation:

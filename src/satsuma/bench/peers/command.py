@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import platformdirs
 
-from satsuma.bench.options import rounds_option
+from satsuma.bench.options import chosen_option, rounds_option, seconds_option, threads_option
 from satsuma.bench.peers import catalog, models, workloads
 from satsuma.bench.peers.environments import default_folder
 from satsuma.bench.peers.errors import PeerError
@@ -23,49 +23,13 @@ _MODELS_DIR = Path(platformdirs.user_cache_dir("satsuma", appauthor=False)) / "b
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--contender",
-    "contenders",
-    type=click.Choice(catalog.NAMES),
-    multiple=True,
-    help="Library; may be given several times.  [default: all]",
-)
-@click.option(
-    "--precision",
-    "precisions",
-    type=click.Choice(catalog.PRECISIONS),
-    multiple=True,
-    help="Of the weights; may be given several times.  [default: all]",
-)
-@click.option(
-    "--model",
-    "model_names",
-    type=click.Choice(list(models.PREPARERS)),
-    multiple=True,
-    help="May be given several times.  [default: all]",
-)
-@click.option(
-    "--workload",
-    "workload_names",
-    type=click.Choice(workloads.NAMES),
-    multiple=True,
-    help="May be given several times.  [default: all]",
-)
+@chosen_option("--contender", "contenders", catalog.NAMES, "Library")
+@chosen_option("--precision", "precisions", catalog.PRECISIONS, "Of the weights")
+@chosen_option("--model", "model_names", list(models.PREPARERS))
+@chosen_option("--workload", "workload_names", workloads.NAMES)
 @rounds_option
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Shortest sample; a longer run is not cut.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of each contender; 0 asks the machine, as the server does.",
-)
+@seconds_option("a longer run is not cut.")
+@threads_option("Of each contender")
 @click.option(
     "--limit",
     "limit_s",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -30,6 +30,8 @@ from satsuma.bench.workload import text_flops, workload_flops
 from satsuma.engine.tokenizer import Tokenizer
 
 _LENGTH_OF_HEADING = 128
+
+_Prepared: TypeAlias = tuple[PeerModel, list[Peer], list[Failure]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Notes:
     failures: list[Failure] = field(default_factory=list)
 
 
-def prepare_all(plan: Plan, setup: Setup) -> list[tuple[PeerModel, list[Peer], list[Failure]]]:
+def prepare_all(plan: Plan, setup: Setup) -> list[_Prepared]:
     """Make every folder, environment and format before anything is timed."""
     prepared = []
     for name in plan.models:
@@ -82,15 +84,7 @@ def run(plan: Plan, setup: Setup) -> PeersReport:
     where = describe_surroundings(plan.timing.threads)
     setup.announce("measuring the ceiling")
     before = measure_ceiling(plan.timing.threads)
-    try:
-        for model, peers, failures in prepared:
-            notes.failures += failures
-            notes.models.append(_note_model(model))
-            _race(plan, setup, model, peers, notes)
-    except KeyboardInterrupt:
-        if not notes.figures:
-            raise
-        setup.announce("interrupted: what was measured until now follows")
+    _race_all(plan, setup, prepared, notes)
     setup.announce("measuring the ceiling again")
     return PeersReport(
         surroundings=where,
@@ -103,6 +97,19 @@ def run(plan: Plan, setup: Setup) -> PeersReport:
         figures=notes.figures,
         failures=notes.failures,
     )
+
+
+def _race_all(plan: Plan, setup: Setup, prepared: Iterable[_Prepared], notes: Notes) -> None:
+    """Race on each model, until somebody has seen enough."""
+    try:
+        for model, peers, failures in prepared:
+            notes.failures += failures
+            notes.models.append(_note_model(model))
+            _race(plan, setup, model, peers, notes)
+    except KeyboardInterrupt:
+        if not notes.figures:
+            raise
+        setup.announce("interrupted: what was measured until now follows")
 
 
 def _race(plan: Plan, setup: Setup, model: PeerModel, peers: Sequence[Peer], notes: Notes) -> None:

@@ -13,7 +13,7 @@ from satsuma.bench.ceiling import Ceiling, ceiling_sampler, measure_ceiling
 from satsuma.bench.contenders import ensure_model, load_random, model_id
 from satsuma.bench.http_load import NoAnswerError, ServerDidNotStartError, running_server
 from satsuma.bench.http_raw import RefusedError
-from satsuma.bench.options import models_dir_option, rounds_option
+from satsuma.bench.options import json_option, models_dir_option, rounds_option, seconds_option
 from satsuma.bench.random_model import SHAPES, ModelShape
 from satsuma.bench.report import describe_surroundings, format_heading
 from satsuma.bench.targets.in_process import bulk_rows, measure_bulk
@@ -40,15 +40,9 @@ _PATIENT = ("--deadline-s", "600")  # the largest request takes a minute on two 
 
 @click.command("targets", context_settings={"help_option_names": ["-h", "--help"]})
 @rounds_option
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Shortest sample; some take several times this.",
-)
+@seconds_option("some take several times this.")
 @models_dir_option
-@click.option("--json", "only_json", is_flag=True, help="Print the JSON line alone.")
+@json_option
 def targets(*, rounds: int, seconds: float, models_dir: Path, only_json: bool) -> None:
     """Measure what satsuma promises of its own speed, each figure beside its target.
 

@@ -136,11 +136,10 @@ def _attention(
     prefix: str, config: ModernBertConfig, source: str, *, has_window: bool
 ) -> Iterator[Step]:
     hidden, heads = config.hidden_size, config.num_heads
-    width, name, shape = hidden // heads, prefix + "Wqkv.weight", (3 * hidden, hidden)
-    query = Tensor(name, shape, width**-0.5, rows=(0, hidden))  # attention's divisor
-    others = Tensor(name, shape, rows=(hidden, 3 * hidden))
+    width = hidden // heads
+    query, others = Linear.joined(prefix + "Wqkv", hidden, times=width**-0.5)  # attention's divisor
     theta, window = (config.window_theta, config.window) if has_window else (config.theta, 0)
-    yield Product((Linear(query), Linear(others)), source, "qkv")  # (T, H) -> (T, 3H)
+    yield Product((query, others), source, "qkv")  # (T, H) -> (T, 3H)
     yield Rotate(2 * heads, width, theta, config.max_tokens, "qkv")
     yield Attend(heads, heads, width, "qkv", "attended", window=window)  # -> (T, H)
     output = Linear.unbiased(prefix + "Wo", hidden, hidden)

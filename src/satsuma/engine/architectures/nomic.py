@@ -156,10 +156,9 @@ def _steps(config: NomicConfig, prefix: str) -> Iterator[Step]:
 
 def _attention(prefix: str, config: NomicConfig) -> Iterator[Step]:
     hidden, heads = config.hidden_size, config.num_heads
-    width, name, shape = hidden // heads, prefix + "Wqkv.weight", (3 * hidden, hidden)
-    query = Tensor(name, shape, width**-0.5, rows=(0, hidden))  # attention's divisor
-    others = Tensor(name, shape, rows=(hidden, 3 * hidden))
-    yield Product((Linear(query), Linear(others)), "states", "qkv")  # (T, H) -> (T, 3H)
+    width = hidden // heads
+    query, others = Linear.joined(prefix + "Wqkv", hidden, times=width**-0.5)  # attention's divisor
+    yield Product((query, others), "states", "qkv")  # (T, H) -> (T, 3H)
     yield Rotate(2 * heads, width, config.theta, config.max_tokens, "qkv")
     yield Attend(heads, heads, width, "qkv", "attended")  # -> (T, H)
     output = Linear.unbiased(prefix + "out_proj", hidden, hidden)

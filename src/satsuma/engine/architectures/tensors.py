@@ -81,6 +81,22 @@ class Linear:
         """Name the tensor of a layer that has a weight alone."""
         return cls(Tensor(f"{name}.weight", (out_width, in_width)))
 
+    @classmethod
+    def joined(cls, name: str, hidden: int, times: float) -> tuple[Linear, Linear]:
+        """Split a tensor (3H, H) of queries, keys and values, which have no bias.
+
+        Args:
+            name: of the layer.
+            hidden: H.
+            times: the queries are multiplied by it.
+
+        Returns:
+            The queries' part (H, H), and the others' (2H, H).
+        """
+        weight, shape = f"{name}.weight", (3 * hidden, hidden)
+        query = Tensor(weight, shape, times, rows=(0, hidden))
+        return cls(query), cls(Tensor(weight, shape, rows=(hidden, 3 * hidden)))
+
     def read(self, read: ReadTensor) -> tuple[FloatArray, FloatArray]:
         """Read weight (N, K) and bias (N,), a missing one as zeros."""
         weight = self.weight.read(read)
