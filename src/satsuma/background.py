@@ -10,6 +10,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -24,13 +26,64 @@ async def run_in_background(work: Callable[[], _T]) -> _T:
         BaseException: whatever the work raises.
     """
     future: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
-            future.set_exception(error)
-
-    future.set_running_or_notify_cancel()  # from here on a cancelled wait cannot cancel it
-    threading.Thread(target=run, name="satsuma-background", daemon=True).start()
+    _start_thread(_accept(work, future), "satsuma-background")
     return await asyncio.wrap_future(future)
+
+
+class BackgroundThread:
+    """One lasting daemon thread, which does blocking work in turn; it starts with the first.
+
+    For work that allocates much: of ever new threads each takes whichever of glibc's arenas is
+    free, and every arena keeps what such work has left between what is still in use.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Start nothing yet.
+
+        Args:
+            name: the thread's.
+        """
+        self._name = name
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._has_started = False
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Do it after what came before, and wait for it.
+
+        Cancelling the wait leaves the work running.
+
+        Raises:
+            BaseException: whatever the work raises.
+        """
+        future: Future[_T] = Future()
+        self._work.put(_accept(work, future))
+        if not self._has_started:
+            self._has_started = True
+            _start_thread(self._serve, self._name)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Let it end after the work that it has; waits for nothing. Whoever comes later waits."""
+        self._work.put(None)
+
+    def _serve(self) -> None:
+        while (do := self._work.get()) is not None:
+            do()
+            del do  # keeps no result alive while there is nothing to do
+
+
+def _start_thread(do: Callable[[], None], name: str) -> None:
+    threading.Thread(target=do, name=name, daemon=True).start()
+
+
+def _accept(work: Callable[[], _T], future: Future[_T]) -> Callable[[], None]:
+    """Give what does the work and settles its future, which no cancelled wait can cancel now."""
+    future.set_running_or_notify_cancel()
+    return partial(_settle, work, future)
+
+
+def _settle(work: Callable[[], _T], future: Future[_T]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
+        future.set_exception(error)

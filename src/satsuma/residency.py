@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from satsuma.background import run_in_background
+from satsuma.background import BackgroundThread, run_in_background
 from satsuma.engine.load import LoadedModel
 from satsuma.errors import ShuttingDownError
 from satsuma.memory import give_back_memory
@@ -54,7 +54,7 @@ class Residency:
         """Start with nothing in memory.
 
         Args:
-            load: model id -> loaded model; blocks, so it is called in a thread.
+            load: model id -> loaded model; blocks, so it is called in a thread, always the same.
             measure: model id -> bytes that loading it will take.
             unload: called before a model is dropped.
             memory_budget_bytes: for all loaded models together. One model is always allowed.
@@ -67,6 +67,7 @@ class Residency:
         self._loads: dict[str, _Load] = {}
         self._room_lock = asyncio.Lock()
         self._released = asyncio.Event()
+        self._loader = BackgroundThread("satsuma-loader")
         self._is_closed = False
 
     @property
@@ -120,6 +121,7 @@ class Residency:
         self._is_closed = True
         loads = list(self._loads.values())
         await asyncio.gather(*(load.task for load in loads), return_exceptions=True)
+        self._loader.close()
         for model_id in list(self._residents):
             self._drop(model_id)
 
@@ -157,7 +159,7 @@ class Residency:
                     await self._let_go(model_id)
                 await self._make_room(needed_bytes)
                 started_at_s = time.monotonic()
-                model = await run_in_background(lambda: self._load_and_tidy(model_id))
+                model = await self._loader.run(lambda: self._load_and_tidy(model_id))
                 _LOGGER.info("loaded %s in %.1f s", model_id, time.monotonic() - started_at_s)
                 load.resident = _Resident(model, num_users=load.num_waiting)
                 self._residents[model_id] = load.resident

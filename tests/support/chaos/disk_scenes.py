@@ -167,8 +167,9 @@ async def play_damaged_under(stage: Stage) -> None:
 
 
 async def _has_loaded_anew(server: ChaosServer) -> bool:
-    """Tell whether the model was loaded once more."""
-    return server.has_said("Loading it anew") and server.has_said("packing the weights")
+    """Tell whether the model is there once more, its weights packed anew."""
+    _, _, after = server.log.read_text(encoding="utf-8").partition("Loading it anew")
+    return "packing the weights" in after and f"loaded {MODEL} in" in after
 
 
 async def _cut_off(stage: Stage, server: ChaosServer) -> None:
