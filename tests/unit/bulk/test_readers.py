@@ -206,6 +206,21 @@ def test_large_rows_of_parquet_make_small_slabs(
     assert read(file, "text", skip_rows=7)[0] == texts[7:]
 
 
+def test_a_few_large_rows_among_small_ones_make_small_slabs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a row group's mean says that a thousand rows are little."""
+    monkeypatch.setattr(parquets, "SLAB_BYTES", 5000)
+    monkeypatch.setattr(parquets, "_DECODED_ROWS", 2)
+    texts = [f"{n:010}" for n in range(4000)] + [f"{n:01000}" for n in range(40)]
+    file = write_parquet(tmp_path / "a.parquet", {"text": texts})
+    slabs = list(read_slabs(file, ("text",)))
+    assert [text for slab in slabs for text in slab.cells("text")] == texts
+    assert max(sum(map(len, slab.cells("text"))) for slab in slabs) < 7000
+    assert min(slab.num_rows for slab in slabs[:10]) > 100
+    assert read(file, "text", skip_rows=4007)[0] == texts[4007:]
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("a.csv", b"a,b\n1,2\n"), ("a.tsv", b"a\tb\n1\t2\n")]
 )
