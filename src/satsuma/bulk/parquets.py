@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from pyarrow import parquet
 
+from satsuma.bulk.cells import with_leaves
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.locations import BUFFER_BYTES, InputFile, open_stream
 from satsuma.bulk.slabs import NOT_UTF8, SLAB_BYTES, SLAB_ROWS, Slab, require_columns
@@ -166,10 +167,18 @@ def _plain(field: Any) -> Any:
 
 
 def _plain_type(wanted: Any) -> Any:
-    """Give the one type of text for all of Arrow's, and what a dictionary stands for."""
+    """Give the one type of text for all of Arrow's, and what a dictionary stands for.
+
+    Within lists, structs and maps only views give way, of which pyarrow takes no cells.
+    """
     kind = wanted.value_type if pa.types.is_dictionary(wanted) else wanted
-    is_text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return pa.string() if is_text else kind
+    return pa.string() if pa.types.is_large_string(kind) else with_leaves(kind, _without_view)
+
+
+def _without_view(kind: Any) -> Any:
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    return pa.string() if pa.types.is_string_view(kind) else kind
 
 
 def _plain_array(column: Any) -> Any:
