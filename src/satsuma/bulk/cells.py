@@ -1,10 +1,12 @@
-"""Arrow's cells -> Python's own values, and types within types."""
+"""Arrow's cells -> Python's own values, JSON and text; and types within types."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 
@@ -19,6 +21,19 @@ def to_cells(column: Any) -> list[Any]:
         column = column.cast(wanted, safe=False)
     cells: list[Any] = column.to_pylist()
     return cells
+
+
+def to_json(value: Any) -> str:
+    """Write what orjson does not know: bytes in base64, anything else as Python shows it."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def to_text(value: Any) -> str | None:
+    """Give a text as it is, anything else as JSON, but without quotes; null stays null."""
+    if value is None or isinstance(value, str):
+        return value
+    written = orjson.dumps(value, default=to_json).decode()
+    return str(orjson.loads(written)) if written.startswith('"') else written
 
 
 def with_leaves(kind: Any, change: Callable[[Any], Any]) -> Any:
