@@ -11,6 +11,7 @@ import pytest
 from support.files import Command, write_tiny_model
 from support.program import environment
 
+from satsuma.bulk import run
 from satsuma.bulk.errors import JobError, OutputExistsError
 
 GOOD, BAD = "text\na\n", 'text\na\n""\n'
@@ -107,6 +108,19 @@ def test_the_folder_for_errors_is_looked_at_first(command: Command) -> None:
     with pytest.raises(JobError, match=r"nodir/e\.jsonl cannot be written: there is no folder"):
         command.report("in.csv", "o.npy", "--errors", "nodir/e.jsonl")
     assert not Path("o.npy.satsuma").exists()
+
+
+def test_what_came_meanwhile_is_not_replaced(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of another folder may have been quicker; told to, this one goes on and replaces it."""
+    write("in.csv", GOOD)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "check_unchanged", lambda _: write("o.jsonl", "precious"))
+        with pytest.raises(OutputExistsError, match=r"o\.jsonl is there already"):
+            command.report("in.csv", "o.jsonl")
+    assert Path("o.jsonl").read_text() == "precious"
+    assert command.report("in.csv", "o.jsonl", "--overwrite")["rows_before"] == 1
 
 
 @pytest.mark.parametrize("output", ["in/o.jsonl", "in/o.npy"])

@@ -91,7 +91,7 @@ class Connection:
     def ask(self, body: bytes) -> Answer:
         """Send, and read the whole answer."""
         try:
-            return self._ask(body)
+            return self.exchange(body)[0]
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()  # the next request connects anew
             return Answer(type(error).__name__, message=str(error))
@@ -108,14 +108,20 @@ class Connection:
             except OSError:
                 return
 
-    def _ask(self, body: bytes) -> Answer:
-        self._connection.request("POST", self._target.path, body, dict(self._target.headers))
+    def exchange(self, body: bytes, query: str = "") -> tuple[Answer, bytes]:
+        """Send, and give what was answered with its content.
+
+        Raises:
+            OSError, http.client.HTTPException: if nothing is.
+        """
+        path, headers = self._target.path + query, dict(self._target.headers)
+        self._connection.request("POST", path, body, headers)
         response = self._connection.getresponse()
         content = response.read()
         if response.status != http.HTTPStatus.OK:
-            return Answer(str(response.status), message=read_message(content))
+            return Answer(str(response.status), message=read_message(content)), content
         found = _PROMPT_TOKENS.search(content[-_TAIL_BYTES:])
-        return Answer(GOOD, int(found[1]) if found else 0)
+        return Answer(GOOD, int(found[1]) if found else 0), content
 
 
 def read_message(content: bytes) -> str:

@@ -16,6 +16,7 @@ from satsuma.bench.http_drive import Work
 from satsuma.bench.http_figures import Figures, format_table, warnings
 from satsuma.bench.http_phases import (
     BESIDE_BULK,
+    BESIDE_QUEUE,
     IDLE,
     Plan,
     StoppedError,
@@ -35,6 +36,7 @@ Examples:
   satsuma bench http --concurrency 64             the most that 64 clients get
   satsuma bench http --sweep --slo-ms 100         the rate that this machine serves in time
   satsuma bench http --rate 5 --bulk 2            queries beside two bulk clients
+  satsuma bench http --rate 5 --queued 4          queries beside the asynchronous queue
 """
 
 
@@ -100,6 +102,14 @@ Examples:
     help="Then measure again beside so many clients that send 32 x 128 tokens.",
 )
 @click.option(
+    "--queued",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Then measure again beside so many queued jobs of 32 x 128 tokens, each followed by the "
+    "next; the last are left to the server.",
+)
+@click.option(
     "--duration",
     type=click.FloatRange(0, min_open=True),
     default=10.0,
@@ -154,6 +164,7 @@ def _plan(*, is_open: bool, **options: Any) -> Plan:
         duration_s=options["duration"],
         warmup_s=options["warmup"],
         num_bulk=options["bulk"],
+        num_queued=options["queued"],
         slo_ms=options["slo_ms"],
     )
 
@@ -172,27 +183,31 @@ def _loaded_model(url: str) -> str:
 
 def _print(phases: Sequence[Figures], search: Sweep | None, *, only_json: bool) -> None:
     """Print the table, what to make of it, and the JSON line."""
-    ratio = _bulk_ratio(phases)
+    ratios = {kind: _p99_ratio(phases, kind) for kind in (BESIDE_BULK, BESIDE_QUEUE)}
     if not only_json:
         click.echo(format_table(phases))
         for line in warnings(phases):
             click.secho(line, fg="yellow")
         if search is not None:
             click.echo(f"Served in time: {search.served_per_s:.4g} requests/s.")
-        if ratio is not None:
-            click.echo(f"p99 beside bulk work is {ratio:.1f} times the idle server's.")
-    knee = None if search is None else search.served_per_s
-    summary = {"knee_per_s": knee, "bulk_p99_ratio": ratio}
+        for kind, ratio in ratios.items():
+            if ratio is not None:
+                click.echo(f"p99 {kind} is {ratio:.1f} times the idle server's.")
+    summary = {
+        "knee_per_s": None if search is None else search.served_per_s,
+        "bulk_p99_ratio": ratios[BESIDE_BULK],
+        "queue_p99_ratio": ratios[BESIDE_QUEUE],
+    }
     click.echo(orjson.dumps({"phases": [phase.to_json() for phase in phases], **summary}))
 
 
-def _bulk_ratio(phases: Sequence[Figures]) -> float | None:
-    """Divide the 99th percentile beside bulk work by the idle server's."""
+def _p99_ratio(phases: Sequence[Figures], kind: str) -> float | None:
+    """Divide the 99th percentile beside other work by the idle server's."""
     p99 = {
-        kind: phase.latency_ms.get("p99")
-        for kind in (IDLE, BESIDE_BULK)
+        one: phase.latency_ms.get("p99")
+        for one in (IDLE, kind)
         for phase in phases
-        if phase.name.endswith(kind)
+        if phase.name.endswith(one)
     }
-    idle, busy = p99.get(IDLE), p99.get(BESIDE_BULK)
+    idle, busy = p99.get(IDLE), p99.get(kind)
     return busy / idle if idle and busy else None

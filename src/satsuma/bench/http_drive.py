@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from satsuma.bench.http_client import GOOD, Answer, Connection, Target
@@ -23,11 +23,19 @@ _SHORTEST_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is asked: bodies, taken in turn, over so many connections at most."""
+    """What is asked.
+
+    Attributes:
+        target: of whom.
+        bodies: taken in turn.
+        num_connections: at most.
+        connect: makes one.
+    """
 
     target: Target
     bodies: Sequence[bytes]
     num_connections: int
+    connect: Callable[[Target], Connection] = Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Drive:
         self._samples: list[Sample] = []
         self._num_under_way = 0
         self._num_unsent = 0
-        self._connections = [Connection(work.target) for _ in range(work.num_connections)]
+        self._connections = [work.connect(work.target) for _ in range(work.num_connections)]
         self._threads = [
             threading.Thread(target=self._send, args=(connection,), daemon=True)
             for connection in self._connections

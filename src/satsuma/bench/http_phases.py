@@ -1,4 +1,4 @@
-"""The order of a load test: one phase; an idle one and one beside bulk work; or a sweep."""
+"""The order of a load test: one phase; an idle one and some beside other work; or a sweep."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from satsuma.bench.http_client import Target
+from satsuma.bench.http_client import APIS
 from satsuma.bench.http_drive import Drive, Span, Work
 from satsuma.bench.http_figures import Figures
+from satsuma.bench.http_queue import QueueConnection
 from satsuma.bench.http_schedule import Sweep, arrivals
 from satsuma.bench.http_texts import Texts
 
-IDLE, BESIDE_BULK = "idle", "beside bulk"
+IDLE, BESIDE_BULK, BESIDE_QUEUE = "idle", "beside bulk", "beside the queue"
 
 _BULK = Texts(num_texts=32, num_tokens=128)
-_SETTLE_S = 2.0  # after the bulk clients began, before anything counts
+_SETTLE_S = 2.0  # after the other work began, before anything counts
 _BULK_S = 1e6  # longer than anybody waits; they are stopped
 _SEED = 1
 _FEWEST_OF_STEP = 5  # requests of a sweep's step: a verdict on fewer would be luck
@@ -41,6 +42,7 @@ class Plan:
         duration_s: of a phase, after its warm-up.
         warmup_s: of a phase.
         num_bulk: bulk clients of a second phase; 0 for none.
+        num_queued: queued jobs of another phase; 0 for none.
         slo_ms: what a sweep's 99th percentile must not pass.
     """
 
@@ -50,21 +52,29 @@ class Plan:
     duration_s: float = 10.0
     warmup_s: float = 1.0
     num_bulk: int = 0
+    num_queued: int = 0
     slo_ms: float = 200.0
 
 
 def run_phases(plan: Plan) -> Iterator[Figures]:
-    """Measure once, and once more beside bulk clients where there are to be some.
+    """Measure once, and once more beside bulk clients and the queue where there is to be some.
 
     Raises:
         StoppedError: on Ctrl-C.
     """
     name = _describe(plan)
-    yield run_phase(plan, f"{name}, {IDLE}" if plan.num_bulk else name)
+    yield run_phase(plan, f"{name}, {IDLE}" if plan.num_bulk or plan.num_queued else name)
+    target = plan.work.target
     if plan.num_bulk:
-        with bulk_clients(plan.work.target, plan.num_bulk) as drive:
+        with other_work(Work(target, _BULK.bodies(target), plan.num_bulk)) as drive:
             yield run_phase(plan, f"{name}, {BESIDE_BULK}", settle_s=_SETTLE_S)
             yield drive.figures(f"{plan.num_bulk} bulk clients of 32 x 128")
+    if plan.num_queued:
+        target = replace(target, api=APIS[0])  # the only one with a queue
+        work = Work(target, _BULK.bodies(target), plan.num_queued, QueueConnection)
+        with other_work(work) as drive:
+            yield run_phase(plan, f"{name}, {BESIDE_QUEUE}", settle_s=_SETTLE_S)
+            yield drive.figures(f"{plan.num_queued} queued jobs of 32 x 128")
 
 
 def run_sweep(plan: Plan, sweep: Sweep) -> Iterator[Figures]:
@@ -98,9 +108,8 @@ def run_phase(plan: Plan, name: str, settle_s: float = 0.0) -> Figures:
 
 
 @contextmanager
-def bulk_clients(target: Target, number: int) -> Iterator[Drive]:
-    """Keep so many bulk clients busy."""
-    work = Work(target, _BULK.bodies(target), number)
+def other_work(work: Work) -> Iterator[Drive]:
+    """Keep a server busy with something else meanwhile."""
     drive = Drive(work, Span(_BULK_S))
     drive.start()
     try:

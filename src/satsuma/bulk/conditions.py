@@ -9,6 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from satsuma.errors import ConfigurationError
@@ -61,7 +62,7 @@ class Condition:
         if cell is None:
             return False
         if self.symbol == "contains":
-            return self.value in str(cell)
+            return self.value in _to_text(cell, self.value)
         return _compare(cell, self)
 
 
@@ -108,7 +109,16 @@ def _compare(cell: Any, condition: Condition) -> bool:
         numbers = _to_number(cell), _to_number(value)
         if None not in numbers:
             return compare(*numbers)
-    return compare(str(cell), value)
+    return compare(_to_text(cell, value), value)
+
+
+def _to_text(cell: Any, value: str) -> str:
+    """Spell a cell as a value is: bytes as their text, moments with the value's T or space."""
+    if isinstance(cell, bytes):
+        return cell.decode(errors="replace")
+    if isinstance(cell, datetime):
+        return cell.isoformat("T" if "T" in value else " ")
+    return str(cell)
 
 
 def _to_number(value: Any) -> float | int | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from satsuma.bulk.cells import to_text
 from satsuma.bulk.chunks import Chunk, Chunker
 from satsuma.bulk.conditions import meets_all
 from satsuma.bulk.formats import OutputFormat
@@ -113,7 +114,7 @@ class _Rows:
         if self.options.output_format is not OutputFormat.VECTORIZE:
             return None
         suffix = f"#{num_chunks - 1}" if self.options.chunk_tokens else ""
-        if len(f"{self._id_of(place)}{suffix}".encode()) <= _MAX_VECTORIZE_ID_BYTES:
+        if len(f"{to_text(self._id_of(place))}{suffix}".encode()) <= _MAX_VECTORIZE_ID_BYTES:
             return None
         with_suffix = f", with {suffix!r}," if suffix else ""
         return f"the id{with_suffix} has more than Vectorize's {_MAX_VECTORIZE_ID_BYTES} bytes"

@@ -1,4 +1,7 @@
-"""Parquet -> slabs, page by page, however large the row groups."""
+"""Parquet -> slabs, page by page, however large the row groups.
+
+A page is read and decompressed whole: the format has nothing smaller, and a dictionary is one page.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,14 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from pyarrow import parquet
 
+from satsuma.bulk.cells import with_leaves
 from satsuma.bulk.errors import InputError
 from satsuma.bulk.inputs import InputFile
 from satsuma.bulk.locations import BUFFER_BYTES
 from satsuma.bulk.slabs import NOT_UTF8, SLAB_BYTES, SLAB_ROWS, Slab, require_columns
 from satsuma.bulk.streams import open_stream
+
+_DECODED_ROWS = 32  # at once, since a few of them may be much larger than the mean
 
 
 def read_types(file: InputFile, columns: Sequence[str]) -> Any:
@@ -37,19 +43,36 @@ def read_parquet(file: InputFile, columns: Sequence[str], skip_rows: int) -> Ite
         _check_text_type(file, opened.schema_arrow.field(columns[0]))
         groups, row = _skip_groups(opened.metadata, skip_rows)
         num_rows = _slab_rows(opened.metadata, groups, columns)
-        batches = opened.iter_batches(
-            num_rows, row_groups=groups, columns=list(columns), use_threads=False
+        decoded = opened.iter_batches(
+            min(num_rows, _DECODED_ROWS),
+            row_groups=groups,
+            columns=list(columns),
+            use_threads=False,
         )
         try:
-            for read in batches:
-                ahead = min(max(skip_rows - row, 0), read.num_rows)
+            for table in _join(decoded, num_rows):
+                ahead = min(max(skip_rows - row, 0), table.num_rows)
                 row += ahead
-                batch = read.slice(ahead)
-                if batch.num_rows:
-                    yield _slab(file, batch, columns[0], row + 1, opened.metadata.num_rows)
-                row += batch.num_rows
+                wanted = table.slice(ahead)
+                if wanted.num_rows:
+                    yield _slab(file, wanted, columns[0], row + 1, opened.metadata.num_rows)
+                row += wanted.num_rows
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{file.name} cannot be read after row {row}: {error}") from error
+
+
+def _join(decoded: Iterator[Any], max_rows: int) -> Iterator[Any]:
+    """Join the few rows that are decoded at once, until they are worth a slab."""
+    waiting: list[Any] = []
+    num_rows = num_bytes = 0
+    for some in decoded:
+        waiting.append(some)
+        num_rows, num_bytes = num_rows + some.num_rows, num_bytes + some.nbytes
+        if num_rows >= max_rows or num_bytes >= SLAB_BYTES:
+            yield pa.Table.from_batches(waiting)
+            waiting, num_rows, num_bytes = [], 0, 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def _open_parquet(file: InputFile) -> Any:
@@ -102,18 +125,18 @@ def _is_part_of(path: str, columns: Sequence[str]) -> bool:
     return any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
-def _slab(file: InputFile, batch: Any, text: str, first_row: int, total_rows: int) -> Slab:
+def _slab(file: InputFile, table: Any, text: str, first_row: int, total_rows: int) -> Slab:
     columns: dict[str, Any] = {}
     bad: dict[int, str] = {}
-    for name in batch.schema.names:
-        column = _plain_array(batch.column(name))
+    for name in table.schema.names:
+        column = _plain_array(table.column(name).combine_chunks())
         if name == text and not pa.types.is_string(column.type):
             columns[name], places = _decode_all(column)
         else:
             columns[name], places = _without_invalid(column)
         bad |= dict.fromkeys(places, NOT_UTF8)
-    share = (first_row - 1 + batch.num_rows) / total_rows
-    return Slab(file.label, first_row, batch.num_rows, columns, bad, share)
+    share = (first_row - 1 + table.num_rows) / total_rows
+    return Slab(file.label, first_row, table.num_rows, columns, bad, share)
 
 
 def _without_invalid(column: Any) -> tuple[Any, list[int]]:
@@ -146,10 +169,18 @@ def _plain(field: Any) -> Any:
 
 
 def _plain_type(wanted: Any) -> Any:
-    """Give the one type of text for all of Arrow's, and what a dictionary stands for."""
+    """Give the one type of text for all of Arrow's, and what a dictionary stands for.
+
+    Within lists, structs and maps only views give way, of which pyarrow takes no cells.
+    """
     kind = wanted.value_type if pa.types.is_dictionary(wanted) else wanted
-    is_text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return pa.string() if is_text else kind
+    return pa.string() if pa.types.is_large_string(kind) else with_leaves(kind, _without_view)
+
+
+def _without_view(kind: Any) -> Any:
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    return pa.string() if pa.types.is_string_view(kind) else kind
 
 
 def _plain_array(column: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import threading
@@ -17,7 +18,8 @@ from satsuma.bulk.parts import sync_folder
 
 Write = Callable[[BinaryIO], None]
 _UPLOAD = "upload"
-SCRATCH_FILES = (_UPLOAD, f".{_UPLOAD}.partial")  # may be left by a kill
+_UPLOAD_PARTIAL = f".{_UPLOAD}.partial"
+SCRATCH_FILES = (_UPLOAD, _UPLOAD_PARTIAL)  # may be left by a kill
 
 
 def check_target(output: Location) -> None:
@@ -42,7 +44,8 @@ def publish(target: Location, scratch: Path, write: Write) -> None:
 
     Args:
         target: where it appears.
-        scratch: folder for what goes to a store, which gets whole files only.
+        scratch: the job's own folder, which tells its halves from those of others; for what goes to
+            a store, which gets whole files only.
         write: writes the content.
 
     Raises:
@@ -51,11 +54,12 @@ def publish(target: Location, scratch: Path, write: Write) -> None:
     """
     path = target.local_path
     if path is not None:
-        _write_whole(path.resolve(), write)
+        whole = path.resolve()
+        _write_whole(whole, whole.with_name(_partial_name(whole, scratch)), write)
         return
     copy = scratch / _UPLOAD
     try:
-        _write_whole(copy, write)
+        _write_whole(copy, scratch / _UPLOAD_PARTIAL, write)
         _upload(copy, target)
     finally:
         copy.unlink(missing_ok=True)
@@ -67,8 +71,13 @@ def retract(target: Location) -> None:
         target.filesystem.delete_file(target.path)
 
 
-def _write_whole(path: Path, write: Write) -> None:
-    partial = path.with_name(f".{path.name}.partial")
+def _partial_name(path: Path, scratch: Path) -> str:
+    """Name what is half written: the same when a job goes on, another for each job."""
+    digest = hashlib.blake2b(os.fsencode(scratch.resolve() / path.name), digest_size=8)
+    return f".satsuma-{digest.hexdigest()}.partial"
+
+
+def _write_whole(path: Path, partial: Path, write: Write) -> None:
     try:
         with partial.open("wb") as file:
             write(file)

@@ -62,6 +62,7 @@ def _run_to_file(
                 for _ in embed_windows(job, state, embedder, progress):
                     pass
             check_unchanged(job)
+            _check_targets(job, is_resumed=False)  # nobody else's has come meanwhile
             state.note_done()
         summary = publish_output(job, output, state)
         report = _report(job, summary.counts, progress)
@@ -85,7 +86,7 @@ def _run_to_stream(job: Job, make_embedder: MakeEmbedder, progress: Progress) ->
 
 
 def _check_targets(job: Job, *, is_resumed: bool) -> None:
-    """Notice before the work is done what could not be written, or must not be replaced."""
+    """Notice what could not be written, or must not be replaced: before the work, and after."""
     for one in job.targets:
         check_target(one)
     if not (job.may_overwrite or is_resumed):

@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 from pyarrow import parquet
 
-from satsuma.bulk.cells import to_cells
+from satsuma.bulk.cells import to_cells, to_json, to_text
 from satsuma.bulk.errors import JobError
 from satsuma.bulk.formats import OutputFormat
 from satsuma.bulk.options import CHUNK, ID, VECTOR
@@ -130,7 +130,7 @@ def write_ids(tables: Iterable[Table], target: BinaryIO) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(row, default=str, option=_LINE)
+    return orjson.dumps(row, default=to_json, option=_LINE)
 
 
 WRITERS: dict[OutputFormat, Write] = {
@@ -171,15 +171,10 @@ def _as_final(table: Table, wanted: Any) -> Any:
         return column
     values = [None if cell is None else orjson.loads(cell) for cell in column.to_pylist()]
     if pa.types.is_string(wanted.type):
-        values = [_as_text(value) for value in values]
+        values = [to_text(value) for value in values]
     if pa.types.is_float64(wanted.type):
         values = [None if value is None else float(value) for value in values]
     return pa.array(values, wanted.type)
-
-
-def _as_text(value: Any) -> str | None:
-    """Give a text as it is, and anything else as JSON."""
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def vector_ids(table: Table) -> list[str]:
@@ -188,7 +183,7 @@ def vector_ids(table: Table) -> list[str]:
     cells = to_cells(column)
     if is_json(table.schema.field(ID)):
         cells = [orjson.loads(cell) for cell in cells]
-    ids = [str(_as_text(cell)) for cell in cells]
+    ids = [str(to_text(cell)) for cell in cells]
     if CHUNK not in table.schema.names:
         return ids
     numbers = table.column(CHUNK).to_pylist()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from ray import serve
 from ray.exceptions import RayError
-from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
 from satsuma.cluster.app import app
@@ -16,7 +17,10 @@ from satsuma.cluster.front import CALLBACK
 from satsuma.errors import ClusterError
 from satsuma.settings import Settings
 
+_LOGGER = logging.getLogger(__name__)
+
 APPLICATION = "satsuma"
+_LOOPBACK = "127.0.0.1"
 _CALLBACK_VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 # Above the minute after which common clients drop an idle connection: theirs is the side to close.
 _KEEP_ALIVE_S = 75
@@ -89,13 +93,33 @@ def _check_place(settings: Settings) -> None:
     Raises:
         ClusterError: if so.
     """
-    serves = _get_global_client().http_config
-    if (serves.host, serves.port) != (settings.host, settings.port):
-        raise ClusterError(
-            f"Serve runs on this cluster already, at {serves.host}:{serves.port}, and not at "
-            f"{settings.host}:{settings.port}. Give --host {serves.host} --port {serves.port}, or "
-            "end it and all that is deployed on it with `serve shutdown`."
+    serves = _served_place()
+    if serves is None:
+        _LOGGER.warning(
+            "This version of Ray does not tell where Serve listens. If it ran here before, that "
+            "is its old place, whatever --host and --port say."
         )
+    elif (_address(serves[0]), serves[1]) != (_address(settings.host), settings.port):
+        host, port = serves
+        raise ClusterError(
+            f"Serve runs on this cluster already, at {host}:{port}, and not at "
+            f"{settings.host}:{settings.port}. Give --host {host} --port {port}, or end it and "
+            "all that is deployed on it with `serve shutdown`."
+        )
+
+
+def _served_place() -> tuple[str, int] | None:
+    """Ask Serve where it listens, for which Ray has no public call; None if it has none at all."""
+    try:
+        context = import_module("ray.serve.context")
+        options = context._get_global_client().http_config  # noqa: SLF001 - see above
+    except (ImportError, AttributeError):
+        return None
+    return options.host, options.port
+
+
+def _address(host: str) -> str:
+    return _LOOPBACK if host == "localhost" else host
 
 
 def _status() -> dict[str, Any]:

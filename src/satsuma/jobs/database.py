@@ -104,18 +104,19 @@ class Database:
 
     def _retry(self, transaction: Callable[[], _T]) -> _T:
         gives_up_at_s = time.monotonic() + _PATIENCE_S
-        for attempt in range(_RETRIES + 1):
+        num_failures = 0
+        while True:
             try:
                 self._lay_out()
                 return transaction()
             except _OURS:
                 raise
             except (SQLAlchemyError, OSError) as error:
-                is_over = attempt == _RETRIES or time.monotonic() > gives_up_at_s
+                is_over = num_failures == _RETRIES or time.monotonic() > gives_up_at_s
                 if is_over or not _is_passing(error):
                     raise _unavailable(error) from error
-                time.sleep(_RETRY_S * 2**attempt)
-        raise AssertionError  # pragma: no cover - the loop returns or raises
+            time.sleep(_RETRY_S * 2**num_failures)
+            num_failures += 1
 
     def _run(self, work: _Work[_T], *, is_writing: bool) -> _T:
         with (

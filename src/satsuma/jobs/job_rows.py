@@ -8,9 +8,18 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select, update
 
 from satsuma.jobs.records import Job
-from satsuma.jobs.tables import JOBS
+from satsuma.jobs.states import RequestState
+from satsuma.jobs.tables import JOBS, REQUESTS
 
 _ID: Final = re.compile(r"[0-9a-f-]{36}")
+
+# Texts of a job that have no answer: cancelled, refused or given up.
+_FAILED_TEXTS: Final = (
+    select(func.sum(REQUESTS.c.num_texts))
+    .where(REQUESTS.c.request_id == JOBS.c.request_id)
+    .where(REQUESTS.c.state == RequestState.FAILED.value)
+    .scalar_subquery()
+)
 
 
 def is_id(request_id: str) -> bool:
@@ -38,11 +47,13 @@ def sum_texts(connection: Connection, which: ColumnElement[bool]) -> int:
 def finished_since(
     connection: Connection, since_s: float, num_jobs: int
 ) -> list[tuple[int, float, float]]:
-    """Read of the last jobs that were worked on: their texts, when they began and were done."""
-    columns = (JOBS.c.num_texts, JOBS.c.begun_at_s, JOBS.c.finished_at_s)
+    """Read of the last jobs that have answers: how many texts, when begun and when done."""
+    answered = case(
+        (JOBS.c.num_failed == 0, JOBS.c.num_texts), else_=JOBS.c.num_texts - _FAILED_TEXTS
+    )
     query = (
-        select(*columns)
-        .where(JOBS.c.finished_at_s > since_s, JOBS.c.begun_at_s.is_not(None))
+        select(answered, JOBS.c.begun_at_s, JOBS.c.finished_at_s)
+        .where(JOBS.c.finished_at_s > since_s, JOBS.c.num_failed < JOBS.c.num_requests)
         .order_by(JOBS.c.finished_at_s.desc())
         .limit(num_jobs)
     )

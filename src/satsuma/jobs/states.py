@@ -156,7 +156,7 @@ def texts_per_s(finished: Iterable[tuple[int, float, float]]) -> float:
     """The rate at which texts were answered while there was something to answer.
 
     Args:
-        finished: of each job its texts, when it was begun and when it was done; in seconds.
+        finished: of each job its answered texts, when it was begun and when done; in seconds.
     """
     num_texts, busy_s, busy_until_s = 0, 0.0, -math.inf
     for texts, begun_at_s, finished_at_s in sorted(finished, key=lambda job: job[1]):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from satsuma.bulk.cells import to_cells
+from satsuma.bulk.cells import to_cells, to_text
 
 MOMENT = dt.datetime(1970, 1, 1, 0, 0, 0, 1)  # noqa: DTZ001  as Arrow has it, without a zone
 STAMP = pa.timestamp("ns")
@@ -34,3 +36,23 @@ def test_nanoseconds_are_cut_to_what_python_has(kind: Any, cell: Any, expected: 
     """However deep they lie; null stays null, and other types stay what they are."""
     assert to_cells(pa.array([cell, None], kind)) == [expected, None]
     assert to_cells(pa.chunked_array([pa.array([cell], kind)])) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ('"a"', '"a"'),
+        (True, "true"),
+        (2**64 - 1, "18446744073709551615"),
+        (dt.date(2020, 1, 2), "2020-01-02"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Decimal("1.50"), "1.50"),
+        (b"\xff\0", "/wA="),
+        (dt.timedelta(seconds=1), "0:00:01"),
+        ([b"a", "b"], '["YQ==","b"]'),
+    ],
+)
+def test_a_value_becomes_a_text(value: Any, expected: str | None) -> None:
+    """Whatever Parquet has for an id; without the quotes of JSON."""
+    assert to_text(value) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from satsuma.bulk.conditions import meets_all, parse_condition
 from satsuma.errors import ConfigurationError
+
+MOMENT = datetime(2020, 1, 2, 4, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,12 @@ from satsuma.errors import ConfigurationError
         ("is_new = true", False, False),
         ("is_new = true", "true", True),
         ("name =", "", True),
+        ("name = x", b"x", True),
+        ("name contains x", b"\xffx", True),
+        ("at > 2020-01-02T03", MOMENT, True),
+        ("at > 2020-01-02T05", MOMENT, False),
+        ("at < '2020-01-02 05'", MOMENT, True),
+        ("at > 2020-01-02", MOMENT, True),
     ],
 )
 def test_a_condition_decides(condition: str, cell: Any, holds: bool) -> None:

@@ -40,6 +40,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["x"]
 
 
+def test_jobs_of_other_folders_do_not_share_their_halves(tmp_path: Path) -> None:
+    """Who writes the same file at once: each puts a whole one in its place."""
+    path = tmp_path / "x"
+
+    def write(target: BinaryIO) -> None:
+        target.write(b"on")
+        publish(locate(str(path)), tmp_path / "two", lambda other: _write(other, b"another"))
+        target.write(b"e")
+
+    publish(locate(str(path)), tmp_path / "one", write)
+    assert path.read_bytes() == b"one"
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_long_name_does_not_become_longer(tmp_path: Path) -> None:
+    """While it is written: file systems end at 255 bytes."""
+    path = tmp_path / ("x" * 255)
+    publish(locate(str(path)), tmp_path, lambda target: _write(target, b"new"))
+    assert path.read_bytes() == b"new"
+
+
 def test_targets_are_looked_at_first(tmp_path: Path) -> None:
     """Before hours of work."""
     with pytest.raises(JobError, match="there is no folder"):

@@ -148,10 +148,36 @@ def write_parquet(path: Path, columns: dict[str, Any], **options: Any) -> InputF
 def test_parquet_of_any_type_of_text(tmp_path: Path) -> None:
     """Strings large, small and in dictionaries, and bytes."""
     texts = ["a", None, "b"]
-    kinds = (pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.binary())
+    kinds = (
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.binary(),
+        pa.binary_view(),
+    )
     for number, kind in enumerate(kinds):
         file = write_parquet(tmp_path / f"{number}.parquet", {"text": pa.array(texts).cast(kind)})
         assert read(file, "text") == (texts, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [
+        (pa.binary_view(), b"x"),
+        (pa.list_(pa.string_view()), ["x", None]),
+        (pa.large_list(pa.string_view()), ["x"]),
+        (pa.struct([("a", pa.string_view()), ("b", pa.list_(pa.binary_view()))]), {"a": "x"}),
+        (pa.map_(pa.string_view(), pa.string_view()), [("k", "x")]),
+    ],
+    ids=str,
+)
+def test_parquet_columns_of_views_are_kept(tmp_path: Path, kind: Any, cell: Any) -> None:
+    """As other programs write them; pyarrow takes no cells of a view."""
+    plain = pa.array([cell, None], parquets._plain_type(kind))
+    file = write_parquet(tmp_path / "a.parquet", {"text": ["a", "b"], "k": plain.cast(kind)})
+    assert parquet.read_schema(tmp_path / "a.parquet").field("k").type == kind
+    (slab,) = read_slabs(file, ("text", "k"))
+    assert slab.take("k", [1, 0], read_schema(file, ("text", "k")).field("k")) == plain.take([1, 0])
 
 
 def test_invalid_utf_8_in_parquet_is_named(tmp_path: Path) -> None:
@@ -204,6 +230,21 @@ def test_large_rows_of_parquet_make_small_slabs(
     file = write_parquet(tmp_path / "a.parquet", columns, row_group_size=10, use_dictionary=False)
     assert [slab.num_rows for slab in read_slabs(file, ("text",))] == [4] * 5
     assert read(file, "text", skip_rows=7)[0] == texts[7:]
+
+
+def test_a_few_large_rows_among_small_ones_make_small_slabs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a row group's mean says that a thousand rows are little."""
+    monkeypatch.setattr(parquets, "SLAB_BYTES", 5000)
+    monkeypatch.setattr(parquets, "_DECODED_ROWS", 2)
+    texts = [f"{n:010}" for n in range(4000)] + [f"{n:01000}" for n in range(40)]
+    file = write_parquet(tmp_path / "a.parquet", {"text": texts})
+    slabs = list(read_slabs(file, ("text",)))
+    assert [text for slab in slabs for text in slab.cells("text")] == texts
+    assert max(sum(map(len, slab.cells("text"))) for slab in slabs) < 7000
+    assert min(slab.num_rows for slab in slabs[:10]) > 100
+    assert read(file, "text", skip_rows=4007)[0] == texts[4007:]
 
 
 @pytest.mark.parametrize(

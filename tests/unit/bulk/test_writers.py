@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,14 @@ from satsuma.bulk.errors import JobError
 from satsuma.bulk.formats import OutputFormat
 from satsuma.bulk.options import VECTOR
 from satsuma.bulk.slabs import JSON_MARK
-from satsuma.bulk.writers import check_schema, final_schema, write_jsonl, write_npy, write_parquet
+from satsuma.bulk.writers import (
+    check_schema,
+    final_schema,
+    write_jsonl,
+    write_npy,
+    write_parquet,
+    write_vectorize,
+)
 
 
 def part(num_rows: int, **columns: Any) -> Any:
@@ -80,10 +88,20 @@ def test_values_that_json_has_not_are_text() -> None:
     """Such as decimals; dates are as ISO 8601 has them."""
     moment = pa.array([0], pa.timestamp("ms", "UTC"))
     target = io.BytesIO()
-    row = part(1, d=pa.array([Decimal("1.50")]), t=moment)
+    row = part(1, d=pa.array([Decimal("1.50")]), t=moment, b=pa.array([b"\xff"]))
     write_jsonl([row], row.schema, {}, target)
     line = json.loads(target.getvalue())
     assert (line["d"], line["t"]) == ("1.50", "1970-01-01T00:00:00+00:00")
+    assert line["b"] == "/w=="
+
+
+@pytest.mark.parametrize("cell", [Decimal("1.50"), b"\xff", date(2020, 1, 2)])
+def test_an_id_of_vectorize_is_text(cell: Any) -> None:
+    """Whatever Parquet had for it, and without the quotes of JSON."""
+    target = io.BytesIO()
+    row = part(1).set_column(0, "id", pa.array([cell]))
+    write_vectorize([row], row.schema, {}, target)
+    assert json.loads(target.getvalue())["id"] in {"1.50", "/w==", "2020-01-02"}
 
 
 def test_columns_that_a_format_has_not_are_told_first() -> None:

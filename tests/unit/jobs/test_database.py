@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 from support.jobs import LIMITS, Keeper, done, take
 from support.postgres import Cluster
 
@@ -15,6 +17,21 @@ from satsuma.errors import ConfigurationError, QueueUnavailableError
 from satsuma.jobs import database as database_module
 from satsuma.jobs.database import SQLITE_FILE, Database
 from satsuma.jobs.states import JobStatus
+
+
+class FailingWork:
+    """A transaction that meets another's lock so often."""
+
+    def __init__(self, num_failures: int) -> None:
+        """Fail so often, then succeed."""
+        self._num_failures = num_failures
+        self.num_tries = 0
+
+    def __call__(self, _connection: Connection, _now_s: float) -> None:
+        """Try."""
+        self.num_tries += 1
+        if self.num_tries <= self._num_failures:
+            raise OperationalError("", {}, sqlite3.OperationalError("database is locked"))
 
 
 def test_is_a_file_of_its_owner_by_default(tmp_path: Path) -> None:
@@ -113,6 +130,28 @@ def test_a_writer_that_never_ends_is_told(
     blocker.close()
     keeper.put("b")
     database.close()
+
+
+@pytest.mark.parametrize(("num_failures", "num_tries"), [(0, 1), (3, 4)])
+def test_a_passing_failure_is_tried_again(
+    lite: Keeper, num_failures: int, num_tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three times; who asked does not notice."""
+    monkeypatch.setattr(database_module, "_RETRY_S", 0.0)
+    failing = FailingWork(num_failures)
+    lite.database.write(failing)
+    assert failing.num_tries == num_tries
+
+
+def test_a_failure_that_does_not_pass_is_told(
+    lite: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the database's words, after the fourth try."""
+    monkeypatch.setattr(database_module, "_RETRY_S", 0.0)
+    failing = FailingWork(4)
+    with pytest.raises(QueueUnavailableError, match="database is locked"):
+        lite.database.write(failing)
+    assert failing.num_tries == 4
 
 
 def test_another_layout_is_refused(lite: Keeper) -> None:

@@ -32,6 +32,27 @@ def move_end(keeper: Keeper, job: Job, by_s: float) -> None:
     )
 
 
+def set_times(keeper: Keeper, job: Job, ago_s: tuple[float, float]) -> None:
+    """Let a finished job have been begun and done then."""
+    begun_s, finished_s = ago_s
+    keeper.database.write(
+        lambda connection, now_s: connection.execute(
+            update(JOBS)
+            .where(JOBS.c.request_id == job.request_id)
+            .values(begun_at_s=now_s + begun_s, finished_at_s=now_s + finished_s)
+        )
+    )
+
+
+def wait_for_100_texts_s(keeper: Keeper) -> float:
+    """Fill the queue, and tell what one is told who wants room for so many."""
+    for _ in range(5):
+        keeper.put(*["a"] * 1000)
+    with pytest.raises(QueueFullError) as refused:
+        keeper.put(*["a"] * 100)
+    return refused.value.retry_after_s
+
+
 def test_a_job_is_queued_then_running_then_done(keeper: Keeper) -> None:
     """As its requests are taken and answered."""
     job = keeper.put("a", "b")
@@ -112,22 +133,26 @@ def test_a_full_queue_refuses(keeper: Keeper) -> None:
 
 
 def test_idle_time_does_not_slow_the_measured_rate(keeper: Keeper) -> None:
-    """A queue that did little of late, but did it fast, has room soon; nor do cancelled jobs."""
-    small, cancelled = keeper.put("a"), keeper.put("b")
-    keeper.upkeep.cancel(cancelled.request_id)
+    """A queue that did little of late, but did it fast, has room soon."""
+    small = keeper.put("a")
     finish(keeper)
-    keeper.database.write(
-        lambda connection, now_s: connection.execute(
-            update(JOBS)
-            .where(JOBS.c.request_id == small.request_id)
-            .values(begun_at_s=now_s - 300.5, finished_at_s=now_s - 300.0)
-        )
-    )
-    for _ in range(5):
-        keeper.put(*["a"] * 1000)
-    with pytest.raises(QueueFullError) as refused:
-        keeper.put(*["a"] * 100)
-    assert refused.value.retry_after_s == 50
+    set_times(keeper, small, (-300.5, -300.0))
+    assert wait_for_100_texts_s(keeper) == 50
+
+
+def test_only_what_was_answered_counts_for_the_rate(keeper: Keeper) -> None:
+    """Jobs that were cancelled before or after they were begun are no work that was done."""
+    never_begun, nothing_answered = keeper.put("a"), keeper.put(*"bcd")
+    keeper.upkeep.cancel(never_begun.request_id)
+    server = keeper.server()
+    take(server)
+    keeper.upkeep.cancel(nothing_answered.request_id)
+    set_times(keeper, nothing_answered, (-400.0, -300.0))
+    half_answered = keeper.put(*"efgh")
+    server.finish([done(one) for one in take(server)[:2]])
+    keeper.upkeep.cancel(half_answered.request_id)
+    set_times(keeper, half_answered, (-301.0, -300.0))
+    assert wait_for_100_texts_s(keeper) == 50
 
 
 def test_jobs_are_counted_by_status(keeper: Keeper) -> None:
