@@ -113,6 +113,7 @@ def test_a_full_device_is_explained(command: Command, tmp_path: Path) -> None:
     result = command.run(str(tmp_path / "in.txt"), "/dev/full", "--to", "jsonl")
     assert result.returncode == 1
     assert b"There is no room left" in result.stderr
+    assert b"nothing of this run is kept" in result.stderr
     assert not Path("/dev/full.satsuma").exists()
 
 

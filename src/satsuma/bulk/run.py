@@ -42,9 +42,10 @@ def run_job(job: Job, make_embedder: MakeEmbedder, progress: Progress) -> Report
         OSError: if something cannot be written.
     """
     check_job(job)
-    with _explained_room():
-        if job.output is None or is_stream(job.output):
+    if job.output is None or is_stream(job.output):
+        with _explained_room("nothing of this run is kept"):
             return _run_to_stream(job, make_embedder, progress)
+    with _explained_room("what is done is kept"):
         return _run_to_file(job, job.output, make_embedder, progress)
 
 
@@ -126,7 +127,7 @@ def _report(job: Job, counts: Counts, progress: Progress) -> Report:
 
 
 @contextmanager
-def _explained_room() -> Iterator[None]:
+def _explained_room(what_is_kept: str) -> Iterator[None]:
     """Say of a full disk what to do about it."""
     try:
         yield
@@ -136,5 +137,5 @@ def _explained_room() -> Iterator[None]:
         where = error.filename or "the disk"
         raise NoRoomError(
             f"There is no room left on {where}. Make some, and run the same command again: "
-            "what is done is kept."
+            f"{what_is_kept}."
         ) from error

@@ -64,7 +64,8 @@ class Worker:
     """Works until it is stopped.
 
     Attributes:
-        note_usage: hears once of each answer that is kept: account, model, texts, tokens.
+        note_usage: hears once of each answer that is kept, in whichever thread: account, model,
+            texts, tokens.
     """
 
     def __init__(
@@ -221,10 +222,11 @@ class Worker:
         claims, outcomes = self._claims, self._outcomes
         self._outcomes = []
         try:
-            self._note(await self._ask(lambda: claims.finish(outcomes)))
+            await self._ask(lambda: self._note(claims.finish(outcomes)))  # also if this is stopped
         except Exception:
-            self._outcomes = [*outcomes, *self._outcomes]
-            self._has_outcomes.set()
+            if claims is self._claims:  # else others do it now
+                self._outcomes = [*outcomes, *self._outcomes]
+                self._has_outcomes.set()
             raise
         if claims is self._claims:
             over = {one.claimed.place for one in outcomes}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from satsuma.errors import (
     ShuttingDownError,
 )
 from satsuma.jobs.claims import Claims
-from satsuma.jobs.records import Job
+from satsuma.jobs.records import Job, Outcome
 from satsuma.jobs.states import JobStatus
 from satsuma.jobs.worker import Worker, WorkerOptions
 from satsuma.types import EmbedRequest, EmbedResult
@@ -59,6 +60,26 @@ class Embedder:
             return result_of(texts)
         finally:
             self.running.discard(texts[0])
+
+
+class HeldCommit:
+    """A commit of answers that takes until the test lets it."""
+
+    def __init__(self) -> None:
+        """Hold."""
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def hold(self, claims: Claims) -> Claims:
+        """Hold this server's."""
+        finish = claims.finish
+
+        def finish_late(outcomes: Sequence[Outcome]) -> list[Outcome]:
+            self.has_begun.set()
+            assert self.may_end.wait(WITHIN_S)
+            return finish(outcomes)
+
+        claims.finish = finish_late  # type: ignore[method-assign]
+        return claims
 
 
 @pytest.fixture
@@ -125,6 +146,30 @@ async def test_what_is_kept_is_used_once(keeper: Keeper, embedder: Embedder) -> 
     await until(is_done(keeper, job))
     await worker.stop()
     assert noted == [(job.account, MODEL, 1, 4)] * 2
+
+
+async def test_what_is_kept_while_it_stops_is_used(keeper: Keeper, embedder: Embedder) -> None:
+    """A commit that is on its way then ends, and the ledger hears of it."""
+    noted: list[tuple[object, ...]] = []
+    commit = HeldCommit()
+
+    def make_claims() -> Claims:
+        claims = Claims(keeper.database, lease_s=60.0, results_s=LIMITS.results_s)
+        return commit.hold(claims)
+
+    def note(*used: object) -> None:
+        noted.append(used)
+
+    job = keeper.put("one")
+    worker = Worker(make_claims, keeper.upkeep.sweep, embedder.embed, lambda: False, STEADY)
+    worker.note_usage = note
+    worker.start()
+    await until(commit.has_begun.is_set)
+    stopping = asyncio.create_task(worker.stop())
+    await until(lambda: all(loop.done() for loop in worker._loops))
+    commit.may_end.set()
+    await stopping
+    assert noted == [(job.account, MODEL, 1, 4)]
 
 
 async def test_everything_is_answered(keeper: Keeper, embedder: Embedder, run: Run) -> None:
