@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from support.families import CONFIGS, random_items, write_family
 
 from satsuma.engine.architectures import SUPPORTED_MODEL_TYPES, parse_config
@@ -118,7 +119,18 @@ def test_nomics_numbers_are_read_in_both_spellings() -> None:
         ("qwen3", {"rope_theta": 10**400}, "cannot be understood"),
         ("gemma3", {"layer_types": 5}, "cannot be understood"),
         ("gemma3", {"num_key_value_heads": 0}, "num_key_value_heads 0; a whole number"),
+        ("qwen3", {"is_causal": False}, "is_causal False"),
+        ("qwen3", {"auto_map": {"AutoModel": "modeling_x.Y"}}, r"code .*\(modeling_x\.Y\)"),
+        (
+            "qwen3",
+            {"architectures": ["Qwen3ForSequenceClassification"]},
+            "classifier Qwen3ForSequenceClassification.*xlm-roberta, roberta, camembert",
+        ),
+        ("xlm_roberta", {"is_decoder": True}, "is_decoder True"),
+        ("xlm_roberta_classifier", {"id2label": {"0": "a", "1": "b"}}, "number of labels 2"),
+        ("xlm_roberta_classifier", {"id2label": 5}, "cannot be understood"),
         ("xlm_roberta", {"architectures": 5}, "cannot be understood"),
+        ("xlm_roberta", {"auto_map": 5}, "cannot be understood"),
         ("xlm_roberta", {"max_position_embeddings": 10**18}, "16777216 is the most"),
     ],
 )
@@ -128,6 +140,19 @@ def test_what_a_family_does_not_do_is_named(
     """The message says what it is, and what would do."""
     with pytest.raises(UnsupportedModelError, match=message):
         parse_config(CONFIGS[name] | change)
+
+
+def test_a_config_need_not_name_its_architecture() -> None:
+    """Nothing, or null, is no classifier."""
+    whole = CONFIGS["xlm_roberta"]
+    bare = {key: value for key, value in whole.items() if key != "architectures"}
+    assert parse_config(bare) == parse_config(bare | {"architectures": None}) == parse_config(whole)
+
+
+def test_nomics_own_code_is_what_its_family_says() -> None:
+    """Its published configs name it; a config's own class is no model."""
+    assert parse_config(CONFIGS["nomic"] | {"auto_map": {"AutoModel": "modeling_x.Y"}})
+    assert parse_config(CONFIGS["qwen3"] | {"auto_map": {"AutoConfig": "configuration_x.Y"}})
 
 
 def test_every_family_has_a_reference() -> None:
@@ -174,6 +199,17 @@ def test_modules_decide_on_length(tmp_path: Path, tokenizer_json: Path) -> None:
     (folder / "modules.json").write_text(json.dumps(listed[:-1]))
     vector = load_model(files(folder), NATIVE).embed_one("hello", Pooling.LAST_TOKEN)
     assert not 0.99 < float(np.linalg.norm(vector)) < 1.01
+
+
+def test_other_dense_layers_are_another_model(tmp_path: Path, tokenizer_json: Path) -> None:
+    """Also behind the same encoder, of which alone the checkpoint's digest tells."""
+    folder = write_family(tmp_path / "g", "gemma3", tokenizer_json)
+    first = load_model(files(folder), NATIVE).embed_one("hello", Pooling.MEAN)
+    weights = folder / "2_Dense" / "model.safetensors"
+    layer = load_file(weights)["linear.weight"]
+    save_file({"linear.weight": np.ascontiguousarray(layer[::-1])}, weights)
+    second = load_model(files(folder), NATIVE).embed_one("hello", Pooling.MEAN)
+    assert float(first @ second) < 0.99
 
 
 def test_layers_with_nothing_between_them_are_one_product() -> None:
