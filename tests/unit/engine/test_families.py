@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,24 @@ def test_a_layer_that_takes_other_rows_than_it_gets_is_refused(
     config.write_text(json.dumps(json.loads(config.read_text()) | change))
     with pytest.raises(UnsupportedModelError, match="it gets rows of"):
         load_model(files(model), NATIVE)
+
+
+def test_a_long_texts_memory_grows_as_the_text_does(tmp_path: Path, tokenizer_json: Path) -> None:
+    """And not as its square: all scores of 8,192 tokens would be 268 MB a head."""
+    folder = write_family(tmp_path / "q", "qwen3", tokenizer_json)
+    config = CONFIGS["qwen3"] | {"max_position_embeddings": 8192}  # no tensor depends on it
+    (folder / "config.json").write_text(json.dumps(config))
+    encoder = load_model(files(folder), NATIVE).encoder
+    peaks_bytes = []
+    tracemalloc.start()  # numpy's arrays, of which the kernels' buffers are made, are told to it
+    for length in (2048, 8192):
+        microbatch = Microbatch.pack(random_items((length,)))
+        tracemalloc.reset_peak()
+        encoder.encode(microbatch, Width.ONE_LANE)
+        peaks_bytes.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert peaks_bytes[1] < 8 * peaks_bytes[0]  # its square is 16 times as much
+    assert peaks_bytes[1] < 50_000_000
 
 
 def test_joined_layers_give_what_they_give_one_by_one() -> None:
