@@ -6,7 +6,7 @@ Told by the model's traits, so a job of many texts is refused before it begins.
 from __future__ import annotations
 
 from satsuma.engine.load import LoadedModel, ModelTraits
-from satsuma.errors import InvalidInputError, UnsupportedModelError
+from satsuma.errors import InvalidInputError
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest
 
@@ -17,10 +17,8 @@ def check_ask(request: EmbedRequest, model: LoadedModel, manifest: ModelManifest
     Raises:
         InvalidInputError: if it gives scores and vectors are wanted, lacks the prompt or the heads,
             or was not trained for the width.
-        UnsupportedModelError: if it gives several scores a pair.
     """
     if request.query is not None and model.gives_scores:
-        _check_scores(model)
         return
     check_vectors(model, manifest.id)
     check_dimensions(request.dimensions, model.encoder.hidden_size, manifest)
@@ -78,12 +76,6 @@ def check_dimensions(wanted: int | None, hidden_size: int, manifest: ModelManife
             "dimensions, so leave `dimensions` out"
         )
     raise InvalidInputError(message, param="dimensions")
-
-
-def _check_scores(model: LoadedModel) -> None:
-    if model.encoder.hidden_size != 1:
-        message = f"{model.id} gives {model.encoder.hidden_size} scores a pair; one is needed."
-        raise UnsupportedModelError(message)
 
 
 def _check_heads(model: LoadedModel) -> None:

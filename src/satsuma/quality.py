@@ -86,7 +86,8 @@ def embed_all(
         token_budget: tokens of a microbatch.
         advance: called with the number of texts just done.
     """
-    items = [tokens.ids for tokens in model.tokenizer.tokenize(list(texts))]
+    read = [model.default_prompt + text for text in texts]  # as a server reads them
+    items = [tokens.ids for tokens in model.tokenizer.tokenize(read)]
     vectors = np.empty((len(items), model.encoder.hidden_size), np.float32)  # (N, H)
     for places in _group(items, token_budget):
         microbatch = Microbatch.pack([items[place] for place in places])

@@ -527,6 +527,25 @@ async def test_a_queued_pair_is_cut_to_the_best_few(api: Api) -> None:
     assert len(only["result"]["response"]) == 1
 
 
+@pytest.mark.parametrize("size", [10**18, 1e300])
+async def test_a_number_beyond_all_reason_does_no_harm(api: Api, size: float) -> None:
+    """In a direct call and in the queue, whose writer knows no such number."""
+    pair = {"query": QUERY, "contexts": as_contexts(CONTEXTS), "top_k": size}
+    whole = (await api.run(RERANKER, pair))["response"]
+    job = await api.run(RERANKER, pair, queueRequest="true")
+    (queued,) = (await finish(api, RERANKER, job["request_id"]))["responses"]
+    assert queued["result"]["response"] == whole
+    assert len(whole) == len(CONTEXTS)
+    for model in (QWEN3, GEMMA):
+        body = {"text": "a", "dimensions": size}
+        status, code, message = await api.refuse(model, body)
+        assert (status, code) == (400, 5006)
+        assert f"`dimensions` of {model}" in message
+        job = await api.run(model, body, queueRequest="true")
+        (queued,) = (await finish(api, model, job["request_id"]))["responses"]
+        assert queued["errors"][0]["code"] == 5006
+
+
 REFUSED = [
     (M3, {}, "required properties at '/' are 'contexts'"),
     (M3, {"text": "a", "contexts": as_contexts(["a"])}, "oneOf at '/' not met, 2 matches: "),

@@ -20,7 +20,12 @@ from satsuma.settings import Settings
 from satsuma.store.manifest import ModelFiles
 from satsuma.types import EmbedRequest
 
-PATHS = ["/v1/rerank", "/client/v4/accounts/me/ai/v1/rerank"]
+PATHS = [
+    "/v1/rerank",
+    "/client/v4/accounts/me/ai/v1/rerank",
+    "/v2/rerank",
+    "/client/v4/accounts/me/ai/v2/rerank",
+]
 QUERY = "what do pandas eat?"
 DOCUMENTS = ["bamboo, mostly", "a story about a llama", "the weather is sunny"]
 FORMS = (
@@ -97,6 +102,15 @@ async def test_a_few_documents_with_their_texts(real: httpx.AsyncClient) -> None
     asked = body(model=RERANKER, documents=documents, top_n=2, return_documents=True)
     few = (await real.post(PATHS[0], json=asked)).json()["results"]
     assert few == [{**one, "document": {"text": DOCUMENTS[one["index"]]}} for one in whole[:2]]
+
+
+async def test_coheres_newer_clients_are_answered(real: httpx.AsyncClient) -> None:
+    """They ask `/v2/rerank` for the same; a refusal is in the same words."""
+    sent = body(model=RERANKER, top_n=2, max_tokens_per_doc=4096, priority=0)
+    older, newer = [await real.post(path, json=sent) for path in ("/v1/rerank", "/v2/rerank")]
+    assert newer.json() == older.json()
+    refused = await real.post("/v2/rerank", json=body(query=""))
+    assert refused.json()["error"]["param"] == "query"
 
 
 async def test_null_is_the_same_as_nothing(

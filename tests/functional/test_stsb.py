@@ -1,4 +1,4 @@
-"""STS-B through the HTTP API: the published Spearman of all-MiniLM-L6-v2."""
+"""STS-B: all-MiniLM-L6-v2's published Spearman through the HTTP API, and what int8 makes of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from support.program import environment, serving
+from support.program import environment, satsuma, serving
 
 ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 RECORDED = json.loads(
@@ -38,7 +38,12 @@ def ranks(values: list[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return averages[inverse]
 
 
-@pytest.mark.skipif(not STSB.is_file(), reason="needs STS-B: set STSB to stsbenchmark.tsv.gz")
+needs_stsb = pytest.mark.skipif(
+    not STSB.is_file(), reason="needs STS-B: set STSB to stsbenchmark.tsv.gz"
+)
+
+
+@needs_stsb
 def test_spearman_is_the_published_one(tmp_path: Path) -> None:
     """0.8203, as sentence-transformers and MTEB have it."""
     first, second, scores = read_test_split()
@@ -53,3 +58,15 @@ def test_spearman_is_the_published_one(tmp_path: Path) -> None:
     spearman = np.corrcoef(ranks(similarities.tolist()), ranks(scores))[0, 1]
     assert len(scores) == RECORDED["num_pairs"]
     assert round(float(spearman), 4) == round(RECORDED["spearman"], 4) == 0.8203
+
+
+@needs_stsb
+def test_int8_keeps_the_order_that_people_gave(tmp_path: Path) -> None:
+    """99.8 % of fp32's Spearman, and vectors that point the same way: what docs/models.md says."""
+    asked = ("models", "quantize", ALL_MINILM, "--report", "--pairs", str(STSB), "--json")
+    report = json.loads(satsuma(*asked, env=environment(tmp_path)).stdout)
+    assert report["agreement"]["num_texts"] == 2 * RECORDED["num_pairs"]
+    assert round(report["spearman"]["fp32"], 4) == 0.8203
+    assert report["spearman"]["int8"] >= 0.8190
+    assert report["agreement"]["mean"] >= 0.996
+    assert report["agreement"]["minimum"] >= 0.98

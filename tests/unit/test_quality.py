@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,15 @@ def test_all_texts_come_back_in_their_order(all_minilm_files: ModelFiles) -> Non
     assert sum(done) == 3
     for text, vector in zip(texts, vectors, strict=True):
         np.testing.assert_array_equal(model.embed_one(text, model.pooling), vector)
+
+
+def test_texts_are_read_as_a_server_reads_them(all_minilm_files: ModelFiles) -> None:
+    """Behind the prompt that is usual with the model."""
+    model = load_model(all_minilm_files, load_settings({"threads": 1}, environ={}))
+    prompted = replace(model, default_prompt="query: ")
+    np.testing.assert_array_equal(
+        embed_all(prompted, ["a river"], 16)[0], model.embed_one("query: a river", model.pooling)
+    )
 
 
 @pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])

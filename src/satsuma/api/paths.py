@@ -21,8 +21,9 @@ BINDING_PATHS: Final = BINDING_RUN_PATHS | {"/ai-api/models/search"}  # all that
 
 _ACCOUNT: Final = re.compile(r"/client/v4/accounts/([^/]*)(?:/|$)")
 _RUN: Final = re.compile(r"/client/v4/accounts/[^/]*/ai/run/")
-_EMBEDDINGS: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1/(embeddings|rerank)")
-_OPENAI: Final = re.compile(r"(/client/v4/accounts/[^/]*/ai)?/v1(/|$)")
+_BELOW: Final = r"(/client/v4/accounts/[^/]*/ai)?"
+_EMBEDDINGS: Final = re.compile(rf"{_BELOW}/(v1/embeddings|v[12]/rerank)")
+_OPENAI: Final = re.compile(rf"{_BELOW}/(v1(/|$)|v2/rerank$)")
 
 _NUM_KNOWN: Final = 64  # few, for a path may be long, and clients keep to theirs
 

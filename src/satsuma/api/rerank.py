@@ -6,7 +6,7 @@ a classifier scores each document beside the query, an encoder by the cosine of 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,9 +20,14 @@ from satsuma.api.rerank_input import RerankRequest, read_rerank_request
 from satsuma.kinds.scores import to_numbers
 from satsuma.types import EmbedRequest, EmbedResult
 
+VERSIONS: Final = ("v1", "v2")
+
 
 class RerankRoutes:
-    """`rerank`, below `/v1` and below an account's `/ai/v1`."""
+    """`rerank`, below `/v1` and `/v2`, and below an account's `/ai/v1` and `/ai/v2`.
+
+    Cohere's newer clients ask the second version for the same.
+    """
 
     def __init__(self, inference: Inference) -> None:
         """Answer by this inference."""
@@ -31,8 +36,12 @@ class RerankRoutes:
     def routes(self) -> list[Route]:
         """List the paths."""
         return [
-            Route("/v1/rerank", self.rerank, methods=("POST",)),
-            *account_routes("ai/v1/rerank", self.rerank, methods=("POST",)),
+            route
+            for version in VERSIONS
+            for route in (
+                Route(f"/{version}/rerank", self.rerank, methods=("POST",)),
+                *account_routes(f"ai/{version}/rerank", self.rerank, methods=("POST",)),
+            )
         ]
 
     async def rerank(self, request: Request) -> Response:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from satsuma.cli.add import add
+from satsuma.cli.decided import decided_of, describe
 from satsuma.cli.quantize import quantize
 from satsuma.cli.stores import models_dir_option, notify, open_store
 from satsuma.cli.verify import verify
@@ -21,7 +22,6 @@ from satsuma.columns import align
 from satsuma.engine.architectures import SUPPORTED_MODEL_TYPES
 from satsuma.engine.architectures.folder import check_folder
 from satsuma.errors import ConfigurationError
-from satsuma.store.facts import read_facts
 from satsuma.store.fetch import PulledModel, PullOptions, pull
 from satsuma.store.hub import Hub
 from satsuma.store.hub_errors import in_megabytes
@@ -107,14 +107,14 @@ def show_info(id_: str, models_dir: Path | None, is_json: bool) -> None:
       satsuma models info @local/mine --json
     """  # noqa: D301 - click reads the \b
     status = open_store(models_dir).info(id_)
-    shown = _to_json(status) | {"decided": _decided(status)}
+    shown = _to_json(status) | {"decided": decided_of(status)}
     if is_json:
         click.echo(json.dumps(shown, indent=2))
         return
     files = shown.pop("files")
     decided = shown.pop("decided")
     lines = [f"{key}: {value}" for key, value in shown.items() if value]
-    lines += [f"{one['file']}: {name} {one['value']}" for name, one in decided.items()]
+    lines += describe(decided)
     lines += [f"file: {f['path']} {f['size_bytes'] or '?'} {f['sha256'] or '?'}" for f in files]
     click.echo("\n".join(lines))
 
@@ -170,29 +170,6 @@ def _columns(row: ModelStatus) -> tuple[str, ...]:
         in_megabytes(row.size_bytes) if row.size_bytes else "-",
         row.state,
     )
-
-
-def _decided(row: ModelStatus) -> dict[str, dict[str, Any]]:
-    """Say what a model's own files decide, and which of them each thing comes from."""
-    if row.folder is None or not row.is_here:
-        return {}
-    facts = read_facts(row.folder)
-    values = {
-        "model_type": facts.model_type,
-        "dimensions": facts.hidden_size,
-        "max_tokens": facts.max_tokens,
-        "pooling": facts.pooling,
-        "dense_layers": ", ".join(dense.folder for dense in facts.denses),
-        "is_normalized": facts.is_normalized,
-        "gives_scores": facts.gives_scores,
-        "prompts": dict(facts.prompts),
-        "default_prompt": facts.default_prompt,
-    }
-    return {
-        name: {"value": values[name], "file": file}
-        for name, file in facts.sources.items()
-        if values[name] not in ("", 0, None, {})
-    }
 
 
 def _to_json(row: ModelStatus) -> dict[str, Any]:

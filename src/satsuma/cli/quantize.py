@@ -91,6 +91,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - click gives each option an argument
     size_mb, spent_s = report.memory_bytes // 10**6, time.perf_counter() - started_at_s
     click.echo(f"{model.id}: int8 weights of {size_mb} MB are ready ({spent_s:.1f} s)", err=is_json)
     if texts or pairs:
+        _check_vectors(model)
         lines = read_texts(texts) if texts else []
         report = _compare(model, settings, lines, read_pairs(pairs) if pairs else None)
     if is_json:
@@ -102,6 +103,12 @@ def quantize(  # noqa: PLR0913, PLR0917 - click gives each option an argument
 def _load(id_: str, settings: Settings, precision: Precision) -> LoadedModel:
     files = ModelStore(settings.models_dir).resolve(id_)
     return load_model(files, replace(settings, precision=precision))
+
+
+def _check_vectors(model: LoadedModel) -> None:
+    if model.gives_scores:
+        message = f"{model.id} gives scores and no vectors, and a report compares those."
+        raise ConfigurationError(message)
 
 
 def _compare(

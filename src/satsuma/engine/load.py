@@ -25,9 +25,10 @@ from satsuma.engine.pooling import pool
 from satsuma.engine.protocol import Encoder, Microbatch, Width
 from satsuma.engine.self_test import run_self_test
 from satsuma.engine.tokenizer import Tokenizer
-from satsuma.engine.weights import Weights
+from satsuma.engine.weights import Weights, find_module
 from satsuma.errors import UnsupportedModelError
 from satsuma.settings import Settings
+from satsuma.store.digest import sha256_of
 from satsuma.store.facts import read_facts
 from satsuma.store.manifest import ModelFiles, PublishedVector
 from satsuma.types import FloatArray, Pooling, Precision
@@ -61,6 +62,7 @@ class ModelTraits:
         prompts: as of a loaded model.
         default_prompt: as of a loaded model.
         gives_scores: as of a loaded model.
+        lowercases: whether its texts are put into lower case.
     """
 
     hidden_size: int
@@ -69,6 +71,7 @@ class ModelTraits:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str = ""
     gives_scores: bool = False
+    lowercases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ def load_model(
         DiskFullError: if there is no room for the packed weights.
     """
     architecture, traits = _read(files)
-    tokenizer = Tokenizer(files.folder / "tokenizer.json", traits.max_tokens)
+    tokenizer = _open_tokenizer(files, architecture, traits)
     loaded = LoadedModel(
         id=files.manifest.id,
         encoder=_load_encoder(files, architecture, settings),
@@ -172,7 +175,7 @@ def check_model(files: ModelFiles) -> ModelTraits:
     architecture, traits = _read(files)
     headers = _open_weights(files.weights, architecture).headers
     architecture.blueprint(headers).check(headers)
-    Tokenizer(files.folder / "tokenizer.json", traits.max_tokens)
+    _open_tokenizer(files, architecture, traits)
     return traits
 
 
@@ -200,14 +203,26 @@ def _read(files: ModelFiles) -> tuple[Architecture, ModelTraits]:
         prompts=facts.prompts,
         default_prompt=facts.prompts.get(facts.default_prompt, ""),
         gives_scores=config.gives_scores,
+        lowercases=facts.lowercases,
     )
     return architecture, traits
+
+
+def _open_tokenizer(
+    files: ModelFiles, architecture: Architecture, traits: ModelTraits
+) -> Tokenizer:
+    return Tokenizer(
+        files.folder / "tokenizer.json",
+        traits.max_tokens,
+        lowercases=traits.lowercases,
+        num_known=architecture.config.vocab_size,
+    )
 
 
 def _load_encoder(files: ModelFiles, architecture: Architecture, settings: Settings) -> Encoder:
     weights_bytes = files.weights.stat().st_size
     backend = choose_backend(settings, architecture, weights_bytes)
-    parts = (architecture, *backend.cache_parts())
+    parts = (architecture, *_digest_modules(files, architecture), *backend.cache_parts())
     key = cache_key(files.weights_sha256, settings.precision, *parts)
     build = partial(_build_packed, files.weights, architecture, backend)
     folder = open_packed(files.graphs_dir, key, build, weights_bytes * _BUILD_COPIES)
@@ -223,5 +238,14 @@ def _build_packed(path: Path, architecture: Architecture, backend: Backend, targ
 
 
 def _open_weights(path: Path, architecture: Architecture) -> Weights:
-    modules = [dense.linear.weight.name.rpartition("/")[0] for dense in architecture.denses]
-    return Weights(path, modules)
+    return Weights(path, _list_modules(architecture))
+
+
+def _digest_modules(files: ModelFiles, architecture: Architecture) -> tuple[str, ...]:
+    """Hash the dense layers' own weights, of which the checkpoint's digest tells nothing."""
+    paths = (find_module(files.folder / one) for one in _list_modules(architecture))
+    return tuple(sha256_of(path) for path in paths if path.is_file())
+
+
+def _list_modules(architecture: Architecture) -> list[str]:
+    return [dense.linear.weight.name.rpartition("/")[0] for dense in architecture.denses]

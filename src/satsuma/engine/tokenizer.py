@@ -29,12 +29,21 @@ _MAX_KEPT_CHARACTERS = 32  # of a word that is kept
 class Tokenizer:
     """A model's tokenizer at the model's limit. Thread-safe; releases the GIL while it works."""
 
-    def __init__(self, tokenizer_json: Path, max_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer_json: Path,
+        max_tokens: int,
+        *,
+        lowercases: bool = False,
+        num_known: int | None = None,
+    ) -> None:
         """Read tokenizer.json.
 
         Args:
             tokenizer_json: the file as Hugging Face's tokenizers library writes it.
             max_tokens: longest item, [CLS] and [SEP] included.
+            lowercases: put texts into lower case before anything else is done to them.
+            num_known: rows of the model's table of words, where the tokenizer may have more.
 
         Raises:
             UnsupportedModelError: if the file is damaged, or of an unknown kind.
@@ -44,6 +53,8 @@ class Tokenizer:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(tokenizer_json))
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
+            if lowercases:
+                _put_lowercasing_first(self._tokenizer)
             self._frame = _find_frame(self._tokenizer)
             self._words = _Words(self._tokenizer)
         except Exception as error:  # the library raises bare Exception
@@ -58,7 +69,9 @@ class Tokenizer:
         added = self._tokenizer.get_added_tokens_decoder().items()
         self.special_ids = frozenset(one for one, token in added if token.special)
         self.max_tokens = max_tokens
-        self.vocab_size = self._tokenizer.get_vocab_size()
+        num_words = self._tokenizer.get_vocab_size()
+        self.vocab_size = num_words if num_known is None else min(num_words, num_known)
+        self._has_unknown = self.vocab_size < num_words
 
     def tokenize(self, texts: Sequence[str | TokenIds]) -> list[Tokens]:
         """Tokenise each text; each item's ids are what they would be alone.
@@ -67,7 +80,8 @@ class Tokenizer:
         as token ids gets [CLS] and [SEP] where they are missing, and is cut like a text.
 
         Raises:
-            InvalidInputError: if a token id is not in the vocabulary.
+            InvalidInputError: if a token id is not in the vocabulary, or a text has no token, or
+                one that the model does not know.
         """
         known = [self._read(text, index) for index, text in enumerate(texts)]
         unknown = [
@@ -76,7 +90,7 @@ class Tokenizer:
             if one is None and isinstance(text, str)
         ]
         rest = iter(self._tokenize_texts(unknown)) if unknown else iter(())
-        return [next(rest) if one is None else one for one in known]
+        return self._checked([next(rest) if one is None else one for one in known])
 
     def locate(self, texts: Sequence[str]) -> list[TextTokens]:
         """Tokenise each text as `tokenize` does, and tell where in it each token lies.
@@ -95,15 +109,20 @@ class Tokenizer:
 
         A pair that is too long is cut at its longer text's end. Beyond 16 characters a token of the
         limit, the query is not looked at: it is read as often as there are contexts.
+
+        Raises:
+            InvalidInputError: if a pair has a token that the model does not know.
         """
         few, limit = (number * self.max_tokens for number in _CUTS_CHARACTERS_PER_TOKEN)
         left, rights = _cut(query, few), [_cut(context, limit) for context in contexts]
         pairs = [(left.beginning, right.beginning) for right in rights]
         encodings = self._tokenizer.encode_batch_fast(pairs)
-        return [
-            _to_tokens(encoding, is_cut=left.loses_words or right.loses_words)
-            for encoding, right in zip(encodings, rights, strict=True)
-        ]
+        return self._checked(
+            [
+                _to_tokens(encoding, is_cut=left.loses_words or right.loses_words)
+                for encoding, right in zip(encodings, rights, strict=True)
+            ]
+        )
 
     def count(self, text: str) -> int:
         """Count all tokens of a text, those beyond the limit too.
@@ -114,6 +133,19 @@ class Tokenizer:
         encoding = self._tokenizer.encode_batch_fast([cut.beginning])[0]
         length = self._frame.length
         return len(encoding.ids) + sum(len(one.ids) - length for one in encoding.overflowing)
+
+    def _checked(self, items: list[Tokens]) -> list[Tokens]:
+        """Refuse a text without tokens, and a token that the model has not, such as an image's."""
+        if self._has_unknown or not self._frame.length:
+            for index, item in enumerate(items):
+                if not len(item):
+                    raise InvalidInputError(f"the model reads no token in text {index}")
+                wrong = int(item.ids.max())
+                if wrong >= self.vocab_size:
+                    token = self._tokenizer.id_to_token(wrong)
+                    message = f"the model does not know the token {token} of text {index}"
+                    raise InvalidInputError(message)
+        return items
 
     def _read(self, text: str | TokenIds, index: int) -> Tokens | None:
         """Tokenise what needs no library: token ids, and plain texts of known words."""
@@ -222,6 +254,15 @@ class _Words:
             self._ids.clear()
         self._ids.update((w, ids) for w, ids in learnt.items() if len(w) <= _MAX_KEPT_CHARACTERS)
         return {word: learnt[word] if ids is None else ids for word, ids in known.items()}
+
+
+def _put_lowercasing_first(tokenizer: tokenizers.Tokenizer) -> None:
+    own = tokenizer.normalizer
+    if isinstance(own, tokenizers.normalizers.BertNormalizer) and own.lowercase:
+        return
+    lowercase = tokenizers.normalizers.Lowercase()
+    steps = [lowercase] if own is None else [lowercase, own]
+    tokenizer.normalizer = tokenizers.normalizers.Sequence(steps)
 
 
 def _find_frame(tokenizer: tokenizers.Tokenizer) -> _Frame:

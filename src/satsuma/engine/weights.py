@@ -39,7 +39,7 @@ class Weights:
             UnsupportedModelError: if a file is damaged, or not of these kinds.
         """
         self._files = {"": _open(path)}
-        self._files |= {f"{one}/": _open_module(path.parent / one) for one in modules}
+        self._files |= {f"{one}/": _open(find_module(path.parent / one)) for one in modules}
 
     @property
     def headers(self) -> dict[str, TensorHeader]:
@@ -86,6 +86,7 @@ def _open(path: Path) -> _Tensors:
     return PickledTensors(path) if path.suffix == ".bin" else _SafeTensors(path)
 
 
-def _open_module(folder: Path) -> _Tensors:
+def find_module(folder: Path) -> Path:
+    """Find a module's weights in its folder; it need not have any."""
     files = [folder / name for name in WEIGHTS_FILES]
-    return _open(next((file for file in files if file.is_file()), files[0]))
+    return next((file for file in files if file.is_file()), files[0])

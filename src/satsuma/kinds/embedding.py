@@ -34,22 +34,26 @@ _USED_POOLING: Final[Schema] = {
     "description": "How the vectors were made.",
 }
 
-EMBEDDINGS_ANSWER: Final = answer(
-    {"shape": SHAPE, "data": VECTORS, "pooling": _USED_POOLING, "usage": USAGE}
-)
-
 
 @lru_cache
 def embedding_kind(default: Pooling | None) -> Kind:
     """Give the kind of a text encoder; they differ in the default pooling alone.
 
     Args:
-        default: left out of the schema where nobody knows it.
+        default: left out of the schema where nobody knows it. Where it is none of the published
+            ones, it is a choice besides them.
     """
-    pooling = _POOLING if default is None else {**_POOLING, "default": default.value}
-    properties = {"text": texts(MAX_TEXTS), "pooling": pooling}
-    form = Form({"properties": properties, "required": ["text"]}, parse, is_embedding)
-    return Kind((form,), render, (EMBEDDINGS_ANSWER,), has_queue=True)
+    choices = list(dict.fromkeys((*POOLINGS, default.value if default else POOLINGS[0])))
+    usual = {} if default is None else {"default": default.value}
+    pooling = {**_POOLING, "enum": choices, **usual}
+    form = Form(
+        {"properties": {"text": texts(MAX_TEXTS), "pooling": pooling}, "required": ["text"]},
+        parse,
+        is_embedding,
+    )
+    used = {**_USED_POOLING, "enum": choices}
+    answered = answer({"shape": SHAPE, "data": VECTORS, "pooling": used, "usage": USAGE})
+    return Kind((form,), render, (answered,), has_queue=True)
 
 
 def parse(model: str, body: Mapping[str, Any]) -> Parsed:
@@ -92,3 +96,4 @@ def has_texts(body: Mapping[str, Any]) -> bool:
 
 EMBEDDING: Final = embedding_kind(Pooling.MEAN)
 EMBEDDINGS_INPUT: Final = EMBEDDING.input
+(EMBEDDINGS_ANSWER,) = EMBEDDING.answers

@@ -21,6 +21,7 @@ from satsuma.kinds.schemas import (
     VECTORS,
     Schema,
     answer,
+    read_count,
     texts,
 )
 from satsuma.types import EmbedRequest
@@ -36,7 +37,7 @@ _INPUT: Final[Schema] = {
 
 
 def _parse(model: str, body: Mapping[str, Any]) -> Parsed:
-    dimensions = int(body["dimensions"]) if "dimensions" in body else None
+    dimensions = read_count(body["dimensions"]) if "dimensions" in body else None
     return Parsed(
         EmbedRequest(
             model,

@@ -14,7 +14,16 @@ import numpy as np
 
 from satsuma.kinds.embedding import read_texts
 from satsuma.kinds.kind import Form, Kind, Parsed, Result, Shown
-from satsuma.kinds.schemas import DIMENSIONS, SHAPE, USAGE, VECTORS, Schema, answer, texts
+from satsuma.kinds.schemas import (
+    DIMENSIONS,
+    SHAPE,
+    USAGE,
+    VECTORS,
+    Schema,
+    answer,
+    read_count,
+    texts,
+)
 from satsuma.types import EmbedRequest, Usage
 
 MAX_TEXTS: Final = 32  # of each member
@@ -50,7 +59,7 @@ def _parse(model: str, body: Mapping[str, Any]) -> Parsed:
     queries = read_texts(body.get("queries", []))
     asked = tuple(_QUERY.format(instruction=instruction, query=one) for one in queries)
     told = (*read_texts(body.get("documents", [])), *read_texts(body.get("text", [])))
-    dimensions = int(body["dimensions"]) if "dimensions" in body else None
+    dimensions = read_count(body["dimensions"]) if "dimensions" in body else None
     return Parsed(EmbedRequest(model, (*asked, *told), dimensions=dimensions, prompt_name=""))
 
 

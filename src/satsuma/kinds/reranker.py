@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from satsuma.kinds.kind import Form, Kind, Parsed, Result, Shown
-from satsuma.kinds.schemas import CONTEXTS, QUERY, SCORES, Schema, answer
+from satsuma.kinds.schemas import CONTEXTS, QUERY, SCORES, Schema, answer, read_count
 from satsuma.kinds.scores import write_scores
 from satsuma.types import EmbedRequest
 
@@ -26,7 +26,7 @@ _INPUT: Final[Schema] = {
 
 def _parse(model: str, body: Mapping[str, Any]) -> Parsed:
     contexts = tuple(one["text"] for one in body["contexts"])
-    shown = {"top_k": int(body["top_k"])} if "top_k" in body else {}
+    shown = {"top_k": read_count(body["top_k"])} if "top_k" in body else {}
     return Parsed(EmbedRequest(model, contexts, query=body["query"]), shown)
 
 

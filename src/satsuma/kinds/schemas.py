@@ -15,6 +15,8 @@ Schema: TypeAlias = dict[str, Any]
 MAX_TEXTS: Final = 100
 MAX_CONTEXTS: Final = 1_000  # satsuma's own limit; Cloudflare publishes none
 
+_MOST: Final = 1 << 53  # JSON's readers know no whole number above it for certain
+
 
 def _text(description: str) -> Schema:
     """Describe a text, which is never empty."""
@@ -126,6 +128,11 @@ POLL: Final[Schema] = {
     "properties": {"request_id": {"type": "string", "minLength": 1}},
     "required": ["request_id"],
 }
+
+
+def read_count(value: float) -> int:
+    """Read a whole number; of one beyond what any model has, what the queue can still write."""
+    return int(min(value, _MOST))
 
 
 def answer(properties: Schema, *optional: str, title: str = "") -> Schema:

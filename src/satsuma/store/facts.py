@@ -9,6 +9,7 @@ Source: the files of sentence-transformers, https://sbert.net/docs/sentence_tran
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,10 +20,16 @@ from satsuma.types import Pooling
 
 _CONFIG = "config.json"
 _MODULES = "modules.json"
-_LENGTHS = "sentence_bert_config.json"
+# The first is usual; older models have one that is named after their family.
+LENGTHS_FILES = tuple(
+    f"sentence_{family}_config.json" for family in ("bert", "roberta", "xlm-roberta", "camembert")
+)
 _PROMPTS = "config_sentence_transformers.json"
+_TOKENIZER = "tokenizer_config.json"
 _USUAL_POOLING = "1_Pooling"  # where modules.json does not say
 _MODULE_KINDS = ("Transformer", "Pooling", "Dense", "Normalize")
+_OWN_MODULES = "sentence_transformers."  # others come with code of their own
+_ORDER = re.compile("Transformer( Pooling)?( Dense)*( Normalize)?")
 # Older files have a flag for each mode, newer ones a name.
 _POOLING_FLAGS = {
     "pooling_mode_mean_tokens": Pooling.MEAN,
@@ -35,7 +42,9 @@ _POOLING_NAMES = {
     "lasttoken": Pooling.LAST_TOKEN,
 }
 _ACTIVATIONS = {"Identity": "identity", "Tanh": "tanh", "GELU": "gelu", "ReLU": "relu"}
+# What an engine's family may need a word here for: docs/adding-an-architecture.md.
 _OFFSETS = ("xlm-roberta", "roberta", "camembert")  # they number positions from beyond the padding
+_POSITIONS = ("max_position_embeddings", "max_trained_positions")  # the second is Nomic's
 _CLASSIFIER = "ForSequenceClassification"
 _MOST = 1 << 24  # of anything that a file counts; more is a mistake, or a trap
 
@@ -68,6 +77,7 @@ class FolderFacts:
         hidden_size: width of a vector; 0 if untold, or if there are none.
         max_tokens: longest item; 0 if untold.
         pooling: None if untold.
+        lowercases: whether texts are put into lower case, whatever the tokenizer itself does.
         denses: layers that follow the pooling, in order.
         is_normalized: whether vectors are scaled to length 1; also where no file tells.
         prompts: what comes before a text, by the name of its use, such as `query`.
@@ -80,6 +90,7 @@ class FolderFacts:
     hidden_size: int
     max_tokens: int
     pooling: Pooling | None
+    lowercases: bool = False
     denses: tuple[DenseFacts, ...] = ()
     is_normalized: bool = True
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -96,30 +107,36 @@ def read_facts(folder: Path) -> FolderFacts:
             another part that satsuma does not do.
     """
     config, modules = _read_json(folder, _CONFIG), _read_modules(folder)
-    lengths, prompts = _read_json(folder, _LENGTHS), _read_json(folder, _PROMPTS)
+    lengths_file = next((one for one in LENGTHS_FILES if (folder / one).is_file()), "")
+    lengths = _read_json(folder, lengths_file) if lengths_file else {}
+    prompts = _read_json(folder, _PROMPTS)
     pooling_folder = next((path for kind, path in modules if kind == "Pooling"), _USUAL_POOLING)
     pooling = _read_pooling(folder, f"{pooling_folder}/{_CONFIG}")
     denses = tuple(_read_dense(folder, path) for kind, path in modules if kind == "Dense")
-    _check_order(folder, pooling, denses)
-    gives_scores = _is_classifier(config)
-    width = denses[-1].out_width if denses else _whole(config.get("hidden_size"))
-    max_seq_length = _whole(lengths.get("max_seq_length"))
+    _check_order(folder, modules, pooling, denses)
+    gives_scores, lowercases = _is_classifier(config), lengths.get("do_lower_case") is True
+    width = denses[-1].out_width if denses else _whole(_find(config, "hidden_size", "n_embd"))
+    told = {lengths_file: lengths.get("max_seq_length")}
+    told[_TOKENIZER] = _read_json(folder, _TOKENIZER).get("model_max_length")
+    max_tokens, length_file = _read_length(config, told)
     sources = {
         "model_type": _CONFIG,
         "dimensions": f"{denses[-1].folder}/{_CONFIG}" if denses else _CONFIG,
-        "max_tokens": _LENGTHS if max_seq_length else _CONFIG,
-        "pooling": f"{pooling_folder}/{_CONFIG}",
+        "max_tokens": length_file,
+        "pooling": f"{pooling_folder}/{_CONFIG}" if pooling else "",
         "dense_layers": _MODULES,
         "is_normalized": _MODULES,
         "prompts": _PROMPTS,
         "default_prompt": _PROMPTS,
         **({"gives_scores": _CONFIG} if gives_scores else {}),
+        **({"lowercases": lengths_file} if lowercases else {}),
     }
     return FolderFacts(
         model_type=str(config.get("model_type", "")),
         hidden_size=0 if gives_scores else width,
-        max_tokens=max_seq_length or _count_positions(config),
+        max_tokens=max_tokens,
         pooling=pooling,
+        lowercases=lowercases,
         denses=denses,
         is_normalized=not modules or any(kind == "Normalize" for kind, _ in modules),
         prompts=_read_prompts(prompts),
@@ -151,15 +168,19 @@ def _read_modules(folder: Path) -> tuple[tuple[str, str], ...]:
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
         message = f"{folder.name}/{_MODULES} is not a list. Replace it with the model's own."
         raise UnsupportedModelError(message)
-    modules = tuple(
-        (str(one.get("type", "")).rsplit(".", 1)[-1], str(one.get("path", ""))) for one in content
-    )
+    modules = tuple((_kind_of(one), str(one.get("path", ""))) for one in content)
     for kind, path in modules:
         if kind not in _MODULE_KINDS:
             _refuse(folder, _MODULES, f"the module {kind}", _MODULE_KINDS)
         if not _is_below(path):
             _refuse(folder, _MODULES, f"the folder {path}", ("folders below the model's own",))
     return modules
+
+
+def _kind_of(module: Mapping[str, Any]) -> str:
+    """Name a module's kind; that of another package by its whole name."""
+    kind = str(module.get("type", ""))
+    return kind.rsplit(".", 1)[-1] if kind.startswith(_OWN_MODULES) else kind
 
 
 def _is_below(path: str) -> bool:
@@ -200,8 +221,16 @@ def _read_dense(folder: Path, path: str) -> DenseFacts:
     return DenseFacts(path, *widths, has_bias, _ACTIVATIONS[activation])
 
 
-def _check_order(folder: Path, pooling: Pooling | None, denses: tuple[DenseFacts, ...]) -> None:
+def _check_order(
+    folder: Path,
+    modules: tuple[tuple[str, str], ...],
+    pooling: Pooling | None,
+    denses: tuple[DenseFacts, ...],
+) -> None:
     """Refuse what the engine, which computes dense layers before it pools, would do wrongly."""
+    order = " ".join(kind for kind, _ in modules)
+    if modules and not _ORDER.fullmatch(order):
+        _refuse(folder, _MODULES, f"the order {order}", (" ".join(_MODULE_KINDS),))
     if pooling in {None, Pooling.MEAN} and any(one.activation != "identity" for one in denses):
         _refuse(folder, _MODULES, "an activation after mean pooling", ("Identity",))
 
@@ -220,12 +249,29 @@ def _is_classifier(config: Mapping[str, Any]) -> bool:
     return is_of_family and any(str(name).endswith(_CLASSIFIER) for name in names)
 
 
+def _read_length(config: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[int, str]:
+    """Read the longest item, 0 if untold, and the file that says so.
+
+    Args:
+        config: config.json; no text is longer than there are positions.
+        told: what other files say; the first that says something counts.
+    """
+    room = _count_positions(config)
+    length, file = next(((_whole(told[one]), one) for one in told if _whole(told[one])), (0, ""))
+    return (length, file) if 0 < length <= (room or length) else (room, _CONFIG)
+
+
 def _count_positions(config: Mapping[str, Any]) -> int:
-    """Count the tokens that the table of positions has room for; 0 if untold."""
-    positions = _whole(config.get("max_position_embeddings"))
+    """Count the tokens that there are positions for; 0 if untold."""
+    positions = _whole(_find(config, *_POSITIONS))
     padding_id = config.get("pad_token_id", 1)
     is_offset = config.get("model_type") in _OFFSETS and type(padding_id) is int
     return _whole(positions - padding_id - 1) if is_offset else positions
+
+
+def _find(config: Mapping[str, Any], *names: str) -> object:
+    """Look a number up by the first of its names that is there."""
+    return next((config[name] for name in names if name in config), None)
 
 
 def _refuse(folder: Path, file: str, wish: str, supported: Collection[str]) -> None:

@@ -229,7 +229,7 @@ class Hub:
 
 
 def _is_small(path: str) -> bool:
-    return path.endswith(".json") and not path.startswith("tokenizer")
+    return path.endswith(".json") and path != "tokenizer.json"
 
 
 def _is_right(path: Path, expected: FileDigest) -> bool:

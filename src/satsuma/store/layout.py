@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from satsuma.errors import UnsupportedModelError
+from satsuma.store.facts import LENGTHS_FILES
 from satsuma.store.manifest import WEIGHTS_FILE, WEIGHTS_FILES
 
 # The folders that sentence-transformers makes for its modules; modules.json says which are in use.
@@ -21,7 +22,7 @@ _HEAD_FILES = ("sparse_linear.pt", "colbert_linear.pt")  # bge-m3's other two ou
 _SENTENCE_FILES = (
     *_HEAD_FILES,
     "config_sentence_transformers.json",
-    "sentence_bert_config.json",
+    *LENGTHS_FILES,
     "tokenizer_config.json",
 )
 

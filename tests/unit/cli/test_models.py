@@ -91,6 +91,38 @@ def test_info_shows_what_the_files_decide(models_dir: Path, all_minilm_files: Mo
     assert json.loads(bge)["decided"] == {}
 
 
+def test_info_shows_what_no_file_decides(models_dir: Path, all_minilm_files: ModelFiles) -> None:
+    """And a no as well as a yes; of a classifier, nothing about vectors."""
+    shown = run(models_dir, "info", "@local/mine").stdout
+    assert "by default: pooling mean" in shown
+    assert "by default: is_normalized True" in shown
+    tokenizer_json = all_minilm_files.folder / "tokenizer.json"
+    bare = write_family(models_dir / "bare", "qwen3", tokenizer_json)
+    listed = json.loads((bare / "modules.json").read_text())
+    (bare / "modules.json").write_text(json.dumps(listed[:-1]))
+    assert "modules.json: is_normalized False" in run(models_dir, "info", "@local/bare").stdout
+    write_family(models_dir / "pairs", "xlm_roberta_classifier", tokenizer_json)
+    assert "by default:" not in run(models_dir, "info", "@local/pairs").stdout
+
+
+def test_info_shows_what_a_catalog_decides(models_dir: Path, all_minilm_files: ModelFiles) -> None:
+    """Against the model's own files, but for a text that is longer than its positions."""
+    tokenizer_json = all_minilm_files.folder / "tokenizer.json"
+    for name, max_tokens in (("short", 90), ("long", 9_000)):
+        folder = write_family(models_dir / name, "qwen3", tokenizer_json)
+        (folder / "sentence_bert_config.json").unlink()
+        with (models_dir / "catalog.toml").open("a") as catalog:
+            catalog.write(
+                f'[[model]]\nid = "@local/{name}"\nrepository = ""\nrevision = ""\n'
+                f'max_tokens = {max_tokens}\npooling = "mean"\n'
+                '[[model.file]]\npath = "config.json"\n'
+            )
+    short, long = (run(models_dir, "info", f"@local/{name}").stdout for name in ("short", "long"))
+    assert "catalog.toml: pooling mean" in short
+    assert "catalog.toml: max_tokens 90" in short
+    assert "config.json: max_tokens 128" in long
+
+
 def test_info_as_json(models_dir: Path) -> None:
     """The same facts."""
     shown = json.loads(run(models_dir, "info", MINILM, "--json").stdout)

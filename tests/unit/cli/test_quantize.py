@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from support.families import write_family
 
 from satsuma.cli.models import models
 from satsuma.errors import ConfigurationError
+from satsuma.store.manifest import ModelFiles
 
 MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 PAIRS = """score\tsentence1\tsentence2
@@ -59,6 +61,21 @@ def test_texts_and_pairs_are_compared_together(tmp_path: Path, pairs: Path) -> N
     assert "int8 weights of 58 MB are ready" in shown
     assert "over 8 texts: mean 0.99" in shown
     assert "Spearman: fp32 1.0000, int8 1.0000 (100.0% of fp32)" in shown
+
+
+def test_a_report_is_of_vectors(tmp_path: Path, pairs: Path, all_minilm_files: ModelFiles) -> None:
+    """A classifier's scores have no cosine; it is packed all the same."""
+    models_dir = tmp_path / "models"
+    write_family(
+        models_dir / "pairs",
+        "xlm_roberta_classifier",
+        all_minilm_files.folder / "tokenizer.json",
+    )
+    arguments = ["quantize", "@local/pairs", "--models-dir", str(models_dir)]
+    assert "weights of" in CliRunner().invoke(models, arguments).output
+    error = CliRunner().invoke(models, [*arguments, "--report", "--pairs", str(pairs)]).exception
+    assert isinstance(error, ConfigurationError)
+    assert "@local/pairs gives scores and no vectors" in str(error)
 
 
 def test_a_report_without_texts_says_how_to_give_some(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from support.families import CONFIGS, random_items, write_family
 
 from satsuma.engine.architectures import SUPPORTED_MODEL_TYPES, parse_config
@@ -118,7 +120,18 @@ def test_nomics_numbers_are_read_in_both_spellings() -> None:
         ("qwen3", {"rope_theta": 10**400}, "cannot be understood"),
         ("gemma3", {"layer_types": 5}, "cannot be understood"),
         ("gemma3", {"num_key_value_heads": 0}, "num_key_value_heads 0; a whole number"),
+        ("qwen3", {"is_causal": False}, "is_causal False"),
+        ("qwen3", {"auto_map": {"AutoModel": "modeling_x.Y"}}, r"code .*\(modeling_x\.Y\)"),
+        (
+            "qwen3",
+            {"architectures": ["Qwen3ForSequenceClassification"]},
+            "classifier Qwen3ForSequenceClassification.*xlm-roberta, roberta, camembert",
+        ),
+        ("xlm_roberta", {"is_decoder": True}, "is_decoder True"),
+        ("xlm_roberta_classifier", {"id2label": {"0": "a", "1": "b"}}, "number of labels 2"),
+        ("xlm_roberta_classifier", {"id2label": 5}, "cannot be understood"),
         ("xlm_roberta", {"architectures": 5}, "cannot be understood"),
+        ("xlm_roberta", {"auto_map": 5}, "cannot be understood"),
         ("xlm_roberta", {"max_position_embeddings": 10**18}, "16777216 is the most"),
     ],
 )
@@ -128,6 +141,19 @@ def test_what_a_family_does_not_do_is_named(
     """The message says what it is, and what would do."""
     with pytest.raises(UnsupportedModelError, match=message):
         parse_config(CONFIGS[name] | change)
+
+
+def test_a_config_need_not_name_its_architecture() -> None:
+    """Nothing, or null, is no classifier."""
+    whole = CONFIGS["xlm_roberta"]
+    bare = {key: value for key, value in whole.items() if key != "architectures"}
+    assert parse_config(bare) == parse_config(bare | {"architectures": None}) == parse_config(whole)
+
+
+def test_nomics_own_code_is_what_its_family_says() -> None:
+    """Its published configs name it; a config's own class is no model."""
+    assert parse_config(CONFIGS["nomic"] | {"auto_map": {"AutoModel": "modeling_x.Y"}})
+    assert parse_config(CONFIGS["qwen3"] | {"auto_map": {"AutoConfig": "configuration_x.Y"}})
 
 
 def test_every_family_has_a_reference() -> None:
@@ -176,6 +202,17 @@ def test_modules_decide_on_length(tmp_path: Path, tokenizer_json: Path) -> None:
     assert not 0.99 < float(np.linalg.norm(vector)) < 1.01
 
 
+def test_other_dense_layers_are_another_model(tmp_path: Path, tokenizer_json: Path) -> None:
+    """Also behind the same encoder, of which alone the checkpoint's digest tells."""
+    folder = write_family(tmp_path / "g", "gemma3", tokenizer_json)
+    first = load_model(files(folder), NATIVE).embed_one("hello", Pooling.MEAN)
+    weights = folder / "2_Dense" / "model.safetensors"
+    layer = load_file(weights)["linear.weight"]
+    save_file({"linear.weight": np.ascontiguousarray(layer[::-1])}, weights)
+    second = load_model(files(folder), NATIVE).embed_one("hello", Pooling.MEAN)
+    assert float(first @ second) < 0.99
+
+
 def test_layers_with_nothing_between_them_are_one_product() -> None:
     """And one with an activation stays itself."""
     config = parse_config(CONFIGS["qwen3"])
@@ -212,6 +249,24 @@ def test_a_layer_that_takes_other_rows_than_it_gets_is_refused(
     config.write_text(json.dumps(json.loads(config.read_text()) | change))
     with pytest.raises(UnsupportedModelError, match="it gets rows of"):
         load_model(files(model), NATIVE)
+
+
+def test_a_long_texts_memory_grows_as_the_text_does(tmp_path: Path, tokenizer_json: Path) -> None:
+    """And not as its square: all scores of 8,192 tokens would be 268 MB a head."""
+    folder = write_family(tmp_path / "q", "qwen3", tokenizer_json)
+    config = CONFIGS["qwen3"] | {"max_position_embeddings": 8192}  # no tensor depends on it
+    (folder / "config.json").write_text(json.dumps(config))
+    encoder = load_model(files(folder), NATIVE).encoder
+    peaks_bytes = []
+    tracemalloc.start()  # numpy's arrays, of which the kernels' buffers are made, are told to it
+    for length in (2048, 8192):
+        microbatch = Microbatch.pack(random_items((length,)))
+        tracemalloc.reset_peak()
+        encoder.encode(microbatch, Width.ONE_LANE)
+        peaks_bytes.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert peaks_bytes[1] < 8 * peaks_bytes[0]  # its square is 16 times as much
+    assert peaks_bytes[1] < 50_000_000
 
 
 def test_joined_layers_give_what_they_give_one_by_one() -> None:

@@ -31,6 +31,27 @@ def test_tokens_are_counted_with_their_marks(tokenizer: Tokenizer) -> None:
     assert not tokens.is_truncated
 
 
+@pytest.mark.parametrize("has_own", [True, False])
+def test_texts_are_put_into_lower_case_where_that_is_asked_for(
+    tmp_path: Path,
+    has_own: bool,
+) -> None:
+    """Before the tokenizer's own normaliser, if it has one; spans are those of the text."""
+    model = tokenizers.models.WordLevel({"?": 0, "one": 1, "One": 2, "two": 3}, unk_token="?")
+    plain = tokenizers.Tokenizer(model)
+    plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    if has_own:
+        plain.normalizer = tokenizers.normalizers.NFC()
+    plain.save(str(tmp_path / "tokenizer.json"))
+    as_it_is, lowered = (
+        Tokenizer(tmp_path / "tokenizer.json", 8, lowercases=lowercases)
+        for lowercases in (False, True)
+    )
+    assert as_it_is.tokenize(["One TWO"])[0].ids.tolist() == [2, 0]
+    assert lowered.tokenize(["One TWO"])[0].ids.tolist() == [1, 3]
+    assert lowered.locate(["One TWO"])[0].spans == ((0, 3), (4, 7))
+
+
 @pytest.mark.parametrize("num_words", [254, 255, 5000])
 def test_truncation_keeps_the_marks(tokenizer: Tokenizer, num_words: int) -> None:
     """A text of 254 words fits exactly; longer ones lose their end, not [SEP]."""
@@ -79,6 +100,30 @@ def test_unknown_token_ids_are_refused(tokenizer: Tokenizer, wrong: int) -> None
     """Those of another model's tokenizer, say."""
     with pytest.raises(InvalidInputError, match=f"token id {wrong} of text 1 is not in"):
         tokenizer.tokenize(["a", (7592, wrong)])
+
+
+def test_a_token_that_the_model_does_not_know_is_refused(all_minilm_files: ModelFiles) -> None:
+    """Some tokenizers have a few more than the model: of an image, say. Nothing else is refused."""
+    tokenizer_json = all_minilm_files.folder / "tokenizer.json"
+    smaller = Tokenizer(tokenizer_json, 16, num_known=2089)  # up to "world"
+    assert len(smaller.tokenize(["world"])[0]) == 3
+    with pytest.raises(InvalidInputError, match="does not know the token hello of text 1"):
+        smaller.tokenize(["world", "hello"])
+    with pytest.raises(InvalidInputError, match="does not know the token hello of text 1"):
+        smaller.tokenize_pairs("world", ["world", "hello"])
+    with pytest.raises(InvalidInputError, match="token id 7592"):
+        smaller.tokenize([(7592,)])
+
+
+def test_a_text_without_a_token_is_refused(tmp_path: Path) -> None:
+    """Where nothing is put around it; there would be nothing to make a vector of."""
+    plain = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0, "one": 1}, unk_token="?"))
+    plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    plain.save(str(tmp_path / "tokenizer.json"))
+    bare = Tokenizer(tmp_path / "tokenizer.json", 8)
+    assert bare.tokenize(["one"])[0].ids.tolist() == [1]
+    with pytest.raises(InvalidInputError, match="no token in text 1"):
+        bare.tokenize(["one", " "])
 
 
 def test_neighbours_do_not_change_a_texts_tokens(tokenizer: Tokenizer) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from satsuma.errors import ConfigurationError, InvalidInputError
 from satsuma.kinds import KINDS, kind_of
 from satsuma.kinds.bge_m3 import BGE_M3, MAX_PADDED_TOKENS
+from satsuma.kinds.embedding import embedding_kind
 from satsuma.kinds.embeddinggemma import EMBEDDINGGEMMA
 from satsuma.kinds.explain import explain
 from satsuma.kinds.kind import Kept, Kind, Parsed, parse_valid, read_input
@@ -21,7 +22,7 @@ from satsuma.kinds.reranker import RERANKER
 from satsuma.kinds.schemas import MAX_CONTEXTS, Schema
 from satsuma.store.catalog import bundled_catalog
 from satsuma.store.manifest import ModelManifest
-from satsuma.types import EmbedRequest
+from satsuma.types import EmbedRequest, Pooling
 
 MODEL = "@local/a"
 P = "oneOf at '/' not met, 0 matches: "
@@ -213,6 +214,21 @@ def test_every_bundled_models_kind_is_known() -> None:
     assert kinds == {"", *KINDS}
     for manifest in bundled_catalog().manifests:
         assert kind_of(manifest).forms
+
+
+def test_a_decoders_pooling_is_a_choice_of_its_own() -> None:
+    """An encoder of the hub that takes the last token: its default is one of what may be asked."""
+    manifest = ModelManifest("@hf/a/b", "", "", (), pooling=Pooling.LAST_TOKEN)
+    kind = kind_of(manifest)
+    pooling = kind.input["oneOf"][0]["properties"]["pooling"]
+    assert pooling["default"] == "last_token"
+    assert pooling["enum"] == ["mean", "cls", "last_token"]
+    answered = kind.render(Kept(np.ones((1, 2), np.float32), Pooling.LAST_TOKEN), {})
+    assert answered["pooling"] in kind.answers[0]["properties"]["pooling"]["enum"]
+    asked = EmbedRequest(MODEL, ("a",), Pooling.LAST_TOKEN)
+    assert read_input(kind, MODEL, {"text": "a", "pooling": "last_token"}) == Parsed(asked)
+    with pytest.raises(InvalidInputError, match="enum last_token not in mean,cls"):
+        read_input(embedding_kind(Pooling.CLS), MODEL, {"text": "a", "pooling": "last_token"})
 
 
 def test_an_unknown_kind_is_a_mistake_in_a_catalog() -> None:

@@ -148,7 +148,11 @@ def test_vectors_without_a_normalising_module_keep_their_length(tmp_path: Path) 
     ("files", "message"),
     [
         ({"modules.json": b"{}"}, "not a list"),
-        ({"modules.json": b'[{"type": "x.LSTM"}]'}, "the module LSTM.*Supported: Transformer"),
+        (
+            {"modules.json": b'[{"type": "sentence_transformers.models.LSTM"}]'},
+            "the module LSTM.*Supported: Transformer",
+        ),
+        ({"modules.json": b'[{"type": "custom_st.Transformer"}]'}, r"custom_st\.Transformer"),
         ({"1_Pooling/config.json": b'{"pooling_mode": "max"}'}, "asks for max"),
         ({"1_Pooling/config.json": b'{"include_prompt": false}'}, "without the prompt"),
         ({"2_Dense/config.json": b'{"activation_function": "x.Mish"}'}, "activation Mish"),
@@ -167,6 +171,77 @@ def test_a_part_that_cannot_be_done_is_refused(
     write_files(tmp_path, usual | files)
     with pytest.raises(UnsupportedModelError, match=message):
         read_facts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("Transformer", "Normalize", "Pooling"),
+        ("Transformer", "Pooling", "Normalize", "Dense"),
+        ("Transformer", "Transformer", "Pooling"),
+        ("Pooling", "Normalize"),
+    ],
+)
+def test_modules_in_another_order_are_refused(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    """What is computed has one order, and vectors of another one would be others."""
+    write_files(tmp_path, {"modules.json": modules(*kinds)})
+    order = "Supported: Transformer Pooling Dense Normalize"
+    with pytest.raises(UnsupportedModelError, match=f"the order {' '.join(kinds)}.*{order}"):
+        read_facts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "max_tokens", "file"),
+    [
+        ({}, 64, "config.json"),
+        ({"tokenizer_config.json": {"model_max_length": 48}}, 48, "tokenizer_config.json"),
+        ({"tokenizer_config.json": {"model_max_length": 10**30}}, 64, "config.json"),
+        ({"sentence_bert_config.json": {"max_seq_length": 8192}}, 64, "config.json"),
+        ({"sentence_bert_config.json": {"max_seq_length": None}}, 64, "config.json"),
+        (
+            {"sentence_roberta_config.json": {"max_seq_length": 40}},
+            40,
+            "sentence_roberta_config.json",
+        ),
+        (
+            {
+                "sentence_bert_config.json": {"max_seq_length": 50},
+                "tokenizer_config.json": {"model_max_length": 48},
+            },
+            50,
+            "sentence_bert_config.json",
+        ),
+    ],
+)
+def test_the_longest_text_is_what_the_files_and_the_positions_allow(
+    tmp_path: Path, files: dict[str, Any], max_tokens: int, file: str
+) -> None:
+    """sentence-transformers' number, else the tokenizer's, and never more than the positions."""
+    written = {name: json.dumps(content).encode() for name, content in files.items()}
+    write_files(tmp_path, tiny_files() | written)
+    facts = read_facts(tmp_path)
+    assert (facts.max_tokens, facts.sources["max_tokens"]) == (max_tokens, file)
+
+
+def test_nomics_older_words_are_understood(tmp_path: Path) -> None:
+    """It is shown as it is run: as long as it was trained, not as long as it might be stretched."""
+    config = {"model_type": "nomic_bert", "n_embd": 768, "max_trained_positions": 2048}
+    config |= {"n_positions": 8192}
+    lengths = {"max_seq_length": 8192}
+    files = {"config.json": config, "sentence_bert_config.json": lengths}
+    write_files(tmp_path, {name: json.dumps(content).encode() for name, content in files.items()})
+    facts = read_facts(tmp_path)
+    assert (facts.hidden_size, facts.max_tokens) == (768, 2048)
+
+
+@pytest.mark.parametrize("value", [True, False, None])
+def test_lower_case_is_asked_for_or_not(tmp_path: Path, value: bool | None) -> None:
+    """By sentence-transformers' own file, beside whatever the tokenizer does."""
+    content = json.dumps({"do_lower_case": value}).encode()
+    write_files(tmp_path, {"sentence_bert_config.json": content})
+    facts = read_facts(tmp_path)
+    assert facts.lowercases is (value is True)
+    assert ("lowercases" in facts.sources) is facts.lowercases
 
 
 def modules(*kinds: str) -> bytes:

@@ -90,6 +90,7 @@ def _openai(prefix: str, parameters: tuple[Operation, ...]) -> dict[str, dict[st
     return {
         f"{prefix}/v1/embeddings": {"post": _openai_embeddings(parameters, errors)},
         f"{prefix}/v1/rerank": {"post": _rerank(parameters, errors)},
+        f"{prefix}/v2/rerank": {"post": _rerank(parameters, errors)},
         f"{prefix}/v1/models": {"get": _openai_models(parameters, errors)},
         f"{prefix}/v1/models/{{model}}": {"get": _openai_model(parameters, errors)},
     }

@@ -30,6 +30,10 @@ _FAMILIES: dict[str, _Parse] = {
 
 SUPPORTED_MODEL_TYPES = tuple(_FAMILIES)
 
+# Whose published models come with code that a file here says again; other code is unknown.
+_WITH_CODE = nomic.MODEL_TYPES
+_CLASSIFIER = "ForSequenceClassification"
+
 
 def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
     """Read config.json's numbers.
@@ -41,6 +45,31 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
     model_type = config.get("model_type")
     require("model_type", model_type, SUPPORTED_MODEL_TYPES)
     try:
-        return _FAMILIES[str(model_type)](config)
+        _check_code(config)
+        encoder = _FAMILIES[str(model_type)](config)
+        _check_head(config, encoder)
     except _ODD as error:
         raise UnsupportedModelError(f"config.json cannot be understood: {error!r}.") from error
+    return encoder
+
+
+def _check_code(config: Mapping[str, Any]) -> None:
+    """Refuse a model that is loaded by code of its own: it may compute anything."""
+    code = config.get("auto_map") or {}
+    names = [code[key] for key in code if key.startswith("AutoModel")]
+    if names and config.get("model_type") not in _WITH_CODE:
+        raise UnsupportedModelError(
+            f"config.json has its model computed by code that comes with it ({names[0]}), which "
+            "satsuma does not run."
+        )
+
+
+def _check_head(config: Mapping[str, Any], encoder: EncoderConfig) -> None:
+    """Refuse a classifier of a family that has no head here: it would give vectors of no use."""
+    names = config.get("architectures") or ()
+    head = next((name for name in names if name.endswith(_CLASSIFIER)), None)
+    if head is not None and not encoder.gives_scores:
+        raise UnsupportedModelError(
+            f"config.json has the classifier {head}. Of classifiers, satsuma runs those of "
+            f"{', '.join(xlm_roberta.MODEL_TYPES)}."
+        )

@@ -102,6 +102,7 @@ def parse(config: Mapping[str, Any]) -> BertConfig:
     """
     require("hidden_act", config.get("hidden_act"), ACTIVATIONS)
     require("position_embedding_type", config.get("position_embedding_type"), ("absolute", None))
+    require("is_decoder", config.get("is_decoder", False), (False,))
     parsed = BertConfig(
         hidden_size=positive(config, "hidden_size"),
         num_layers=positive(config, "num_hidden_layers"),

@@ -13,7 +13,6 @@ _MOST_PARTS = {
     "num_hidden_layers": 4096,
     "num_attention_heads": 4096,
     "num_key_value_heads": 4096,
-    "num_labels": 4096,
 }
 
 FULL, SLIDING = "full_attention", "sliding_attention"  # kinds of layers, as configs spell them

@@ -76,6 +76,7 @@ def parse(config: Mapping[str, Any]) -> Qwen3Config:
     require("hidden_act", config.get("hidden_act"), ("silu",))
     require("attention_bias", config.get("attention_bias", False), (False,))
     require("use_sliding_window", config.get("use_sliding_window", False), (False,))
+    require("is_causal", config.get("is_causal", True), (True,))
     require_multiple(config, "num_attention_heads", "num_key_value_heads")
     heads, hidden = positive(config, "num_attention_heads"), positive(config, "hidden_size")
     return Qwen3Config(

@@ -16,12 +16,13 @@ from typing import Any
 
 from satsuma.engine.architectures import bert
 from satsuma.engine.architectures.blueprint import Blueprint, Dense, add_denses
-from satsuma.engine.architectures.numbers import positive
+from satsuma.engine.architectures.numbers import positive, require
 from satsuma.engine.architectures.tensors import Linear
 from satsuma.errors import UnsupportedModelError
 
 MODEL_TYPES = ("xlm-roberta", "roberta", "camembert")
 _USUAL_PADDING_ID = 1
+_USUAL_LABELS = ("no", "yes")  # where config.json names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,14 @@ class ClassifierConfig:
 
     Attributes:
         encoder: its numbers.
-        num_labels: scores of a text.
     """
 
     encoder: bert.BertConfig
-    num_labels: int
 
     @property
     def hidden_size(self) -> int:
-        """Width of the result: the scores."""
-        return self.num_labels
+        """Width of the result: the score."""
+        return 1
 
     @property
     def vocab_size(self) -> int:
@@ -60,15 +59,15 @@ class ClassifierConfig:
         """List the steps; see `EncoderConfig`."""
         hidden = self.encoder.hidden_size
         dense = Linear.named("classifier.dense", hidden, hidden)
-        scores = Linear.named("classifier.out_proj", self.num_labels, hidden)
-        return add_denses(self.encoder.blueprint(names), (Dense(dense, "tanh"), Dense(scores)))
+        score = Linear.named("classifier.out_proj", 1, hidden)
+        return add_denses(self.encoder.blueprint(names), (Dense(dense, "tanh"), Dense(score)))
 
 
 def parse(config: Mapping[str, Any]) -> bert.BertConfig | ClassifierConfig:
     """Read config.json's numbers.
 
     Raises:
-        UnsupportedModelError: as `bert.parse`.
+        UnsupportedModelError: as `bert.parse`, and of a classifier that gives several scores.
     """
     num_rows = positive(config, "max_position_embeddings")
     padding_id = config.get("pad_token_id", _USUAL_PADDING_ID)
@@ -78,7 +77,8 @@ def parse(config: Mapping[str, Any]) -> bert.BertConfig | ClassifierConfig:
         )
     # RoBERTa numbers a text's tokens from the row that follows the padding's.
     encoder = replace(bert.parse(config), first_position=padding_id + 1, prefixes=("roberta.",))
-    if any(name.endswith("ForSequenceClassification") for name in config.get("architectures", ())):
-        labels = config.get("id2label", {"0": "", "1": ""})
-        return ClassifierConfig(encoder, positive({"num_labels": len(labels)}, "num_labels"))
+    names = config.get("architectures") or ()
+    if any(name.endswith("ForSequenceClassification") for name in names):
+        require("the number of labels", len(config.get("id2label", _USUAL_LABELS)), (1,))
+        return ClassifierConfig(encoder)
     return encoder
