@@ -56,6 +56,21 @@ def test_the_program_runs_on_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(vector[:3], [-0.03447729, 0.03102315, 0.00673496], atol=1e-6)
 
 
+def test_pytorch_is_left_alone_where_nobody_asked(tmp_path: Path) -> None:
+    """It is installed here, there is no card, and its seconds and memory are spared."""
+    need_torch()
+    program = f"""
+import sys
+from satsuma import Ai
+with Ai() as ai:
+    ai.run("{ALL_MINILM}", {{"text": "hello world"}})
+assert "torch" not in sys.modules
+"""
+    subprocess.run(
+        [str(TORCH_PYTHON), "-c", program], env=environment(tmp_path), timeout=60, check=True
+    )
+
+
 def test_a_card_that_is_not_there_is_explained(tmp_path: Path) -> None:
     """In a line, and no trace."""
     done = satsuma("run", ALL_MINILM, "hello", "--device", "cuda", tmp_path=tmp_path)
