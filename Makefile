@@ -10,7 +10,7 @@ NATIVE := scripts/native_build.py $(wildcard src/satsuma/engine/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: no-library help serve site site-serve release test unit clients screenshots client-environments clients-ray ray-test ray-environment million native-all native-test kill-queue chaos soak fuzz audit check format bench bench-peers bench-targets golden docs clean
+.PHONY: no-library help serve site site-serve release test unit clients screenshots client-environments clients-ray ray-test ray-environment torch-environment torch-test million native-all native-test kill-queue chaos soak fuzz audit check format bench bench-gpu bench-peers bench-targets golden docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,11 @@ client-environments: $(VENV)/.dev $(VENV)/.native
 ray-environment: $(VENV)/.dev $(VENV)/.native
 	@$(BIN)/python scripts/ray_environment.py || test -z "$$CI"
 
-test: client-environments ray-environment ## Run the tests (more flags: ARGS="-k pooling")
+# So does PyTorch, which is large.
+torch-environment: $(VENV)/.dev $(VENV)/.native
+	@$(BIN)/python scripts/torch_environment.py || test -z "$$CI"
+
+test: client-environments ray-environment torch-environment ## Run the tests (more flags: ARGS="-k pooling")
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
 unit: $(VENV)/.dev $(VENV)/.native ## Run the tests that need no process and nobody else's client, in under a minute
@@ -74,6 +78,9 @@ ray-test: client-environments ray-environment ## Test a cluster of several nodes
 
 clients-ray: client-environments ray-environment ## Run other people's clients against a Ray cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/clients --on-ray $(ARGS)
+
+torch-test: torch-environment ## Test the engine on PyTorch, on its build for the CPU
+	@$(BIN)/python -m pytest tests/functional/test_torch_units.py $(ARGS)
 
 native-all: $(VENV)/.dev ## Compile the native engine for every system that it is for, into build/native/
 	@$(BIN)/python scripts/native_build.py --all
@@ -110,6 +117,9 @@ format: $(VENV)/.dev ## Format and mend what can be mended
 
 bench: $(VENV)/.native $(VENV)/.weights ## Measure the engine and the server beside the machine's ceiling
 	@$(BIN)/satsuma bench engine $(ARGS)
+
+bench-gpu: ## Measure a card; installs nothing (PYTHON=with-pytorch ARGS="--device cpu --quick")
+	@$(PYTHON) scripts/bench_gpu.py $(ARGS)
 
 bench-targets: $(VENV)/.native $(VENV)/.weights ## Measure every promise of speed, for ten minutes
 	@$(BIN)/satsuma bench targets $(ARGS)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch  # type: ignore[import-not-found]
+import torch
 from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found]
 from transformers import (  # type: ignore[import-not-found]
     AutoModel,

@@ -28,7 +28,7 @@ from pyarrow import parquet
 
 from satsuma.bench.random_model import ModelShape, find_tokenizer_json, write_random_model
 from satsuma.bench.workload import WORDS
-from satsuma.engine.load import LoadedModel, count_lanes, load_model
+from satsuma.engine.load import LoadedModel, load_model, plan_lanes
 from satsuma.engine.pooling import pool
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.settings import Settings, load_settings
@@ -198,10 +198,11 @@ def distinct_texts(num_texts: int) -> list[str]:
 
 def engine_rate(model: LoadedModel, texts: Sequence[str], settings: Settings) -> float:
     """Run full microbatches of like lengths, a lane a core, as nice as lanes: tokens a second."""
+    plan = plan_lanes(settings)
     items = sorted((one.ids for one in model.tokenizer.tokenize(texts)), key=len, reverse=True)
     microbatches: list[list[Any]] = [[]]
     for ids in items:
-        if sum(map(len, microbatches[-1])) + len(ids) > settings.token_budget:
+        if sum(map(len, microbatches[-1])) + len(ids) > plan.token_budget:
             microbatches.append([])
         microbatches[-1].append(ids)
 
@@ -211,7 +212,7 @@ def engine_rate(model: LoadedModel, texts: Sequence[str], settings: Settings) ->
         pool(states, packed.lengths, [model.pooling] * len(chosen))
 
     begun_at_s = time.perf_counter()
-    with ThreadPoolExecutor(count_lanes(settings), initializer=os.nice, initargs=(5,)) as lanes:
+    with ThreadPoolExecutor(plan.num_lanes, initializer=os.nice, initargs=(5,)) as lanes:
         list(lanes.map(run, microbatches))
     return sum(map(len, items)) / (time.perf_counter() - begun_at_s)
 

@@ -20,12 +20,16 @@ REQUIREMENTS = Path(__file__).with_name("requirements-ray.txt")
 
 def find_environment() -> Environment:
     """Describe the one environment."""
-    install = partial(_make, FOLDER, REQUIREMENTS)
+    install = partial(make_layer, FOLDER, REQUIREMENTS)
     return Environment("ray", FOLDER, (REQUIREMENTS,), install)
 
 
-def _make(folder: Path, requirements: Path) -> None:
-    """Make it anew, on top of the packages that are here already."""
+def make_layer(folder: Path, requirements: Path) -> None:
+    """Make an environment anew, on top of the packages that are here already.
+
+    Raises:
+        InstallError: if something cannot be had.
+    """
     places = {"base": str(folder), "platbase": str(folder)}
     link = Path(sysconfig.get_path("purelib", vars=places)) / "main.pth"
     main = sysconfig.get_path("purelib")
@@ -34,21 +38,20 @@ def _make(folder: Path, requirements: Path) -> None:
     make_venv(folder, requirements, lambda: link.write_text(line))
 
 
-def main() -> None:
-    """Update, or with --check say whether it is up to date."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+def run(environment: Environment, description: str) -> None:
+    """Update an environment, or with --check say whether it is up to date."""
+    parser = argparse.ArgumentParser(description=description.split("\n", maxsplit=1)[0])
     parser.add_argument(
         "--check", action="store_true", help="install nothing; exit with 1 if stale"
     )
     arguments = parser.parse_args()
-    environment = find_environment()
     if environment.is_current or arguments.check:
         sys.exit(not environment.is_current)
     try:
         update(environment, group="tests")
     except InstallError as error:
-        sys.exit(f"ray could not be installed: {error}")
+        sys.exit(f"{environment.name} could not be installed: {error}")
 
 
 if __name__ == "__main__":
-    main()
+    run(find_environment(), __doc__)

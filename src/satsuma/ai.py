@@ -47,6 +47,7 @@ class Ai:
         token: str | None = None,
         models_dir: Path | str | None = None,
         engine: str | None = None,
+        device: str | None = None,
         precision: str | None = None,
         threads: int | None = None,
         lanes: int | None = None,
@@ -59,8 +60,10 @@ class Ai:
             account_id: the account on the server.
             token: an API token for it.
             models_dir: folder of the models, in this process.
-            engine: what runs the models in this process: auto, native or onnx.
-            precision: arithmetic of the weights, in this process: fp32 or int8.
+            engine: what runs the models in this process: auto, native, onnx or torch.
+            device: what they run on, in this process: auto, cpu, cuda, cuda:N or mps.
+            precision: arithmetic of the weights, in this process: fp32; int8 on the CPU; fp16 or
+                bf16 on a card.
             threads: cores to use, in this process; None asks the machine.
             lanes: microbatches that run at once, in this process; None: one a core.
             skip_self_test: load models without comparing their published vectors.
@@ -71,6 +74,7 @@ class Ai:
         local = {
             "models_dir": models_dir,
             "engine": engine,
+            "device": device,
             "precision": precision,
             "lanes": lanes,
             "threads": threads,

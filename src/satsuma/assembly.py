@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
-from satsuma.engine.load import LoadedModel, count_lanes, estimate_memory_bytes, load_model
-from satsuma.engine.machine import total_memory_bytes
+from satsuma.engine.load import (
+    LoadedModel,
+    estimate_memory_bytes,
+    load_model,
+    models_memory_bytes,
+    plan_lanes,
+)
 from satsuma.errors import ModelNotInstalledError
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import Limits
+from satsuma.scheduler.policy import choose_pace
 from satsuma.scheduler.scheduler import OnRun, Scheduler
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings
 from satsuma.store.local import ModelStore
 from satsuma.store.manifest import ModelFiles
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def assemble(
@@ -34,12 +43,9 @@ def assemble(
     reasons = unavailable or {}
     models = store or ModelStore(settings.models_dir)
     limits = Limits(settings.deadline_s, settings.max_waiting_tokens)
-    scheduler = Scheduler(
-        num_lanes=count_lanes(settings),
-        token_budget=settings.token_budget,
-        limits=limits,
-        on_run=on_run,
-    )
+    plan = plan_lanes(settings)
+    pace = choose_pace(plan.token_budget, is_on_cards=plan.is_on_cards)
+    scheduler = Scheduler(num_lanes=plan.num_lanes, pace=pace, limits=limits, on_run=on_run)
 
     def resolve(model_id: str) -> ModelFiles:
         try:
@@ -51,13 +57,18 @@ def assemble(
         published = models.catalog.published_vectors(model_id)
         model = load_model(resolve(model_id), settings, published)
         scheduler.note_rate(model.encoder, *model.warm_up())
+        if plan.is_measured:
+            num_tokens, spent_s = model.find_token_budget()
+            _LOGGER.info("%s: microbatches of %d tokens", model_id, num_tokens)
+            scheduler.note_pace(model.encoder, choose_pace(num_tokens, is_on_cards=True))
+            scheduler.note_rate(model.encoder, num_tokens, spent_s)
         return model
 
     residency = Residency(
         load=load,
-        measure=lambda model_id: estimate_memory_bytes(resolve(model_id)),
+        measure=lambda id_: estimate_memory_bytes(resolve(id_), settings.precision),
         unload=lambda model: scheduler.forget(model.encoder),
-        memory_budget_bytes=settings.memory_budget_bytes or total_memory_bytes() // 2,
+        memory_budget_bytes=models_memory_bytes(settings),
     )
     return EmbeddingService(
         models.catalog, residency, scheduler, settings.deadline_s, list_models=models.list

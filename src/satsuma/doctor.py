@@ -19,14 +19,14 @@ from pathlib import Path
 from satsuma import __version__
 from satsuma.auth.exposure import open_access
 from satsuma.auth.tokens import TOKENS_FILE, TokenStore
-from satsuma.engine.load import count_threads, describe_engine
+from satsuma.engine.load import count_threads, describe_engine, find_trouble
 from satsuma.engine.machine import detect_cores, instruction_sets, total_memory_bytes
 from satsuma.errors import EngineError, SatsumaError
 from satsuma.settings import Settings
 from satsuma.store.local import ModelStore
 from satsuma.store.places import ModelState
 from satsuma.store.probe import probe_hub
-from satsuma.types import Engine, Precision
+from satsuma.types import Engine
 
 _GIB = 2**30
 _ROOM_FOR_BASE_BYTES = 1_300_000_000  # weights, and their packed copy
@@ -89,16 +89,17 @@ def _check_engine(settings: Settings) -> Iterator[Finding]:
     except EngineError as error:
         yield Finding("engine", Verdict.PROBLEM, str(error))
         return
-    if engine is Engine.ONNX and settings.precision is not Precision.FP32:
-        advice = "Leave out --engine onnx, or use fp32."
-        yield Finding("engine", Verdict.PROBLEM, f"{text} has no {settings.precision}", advice)
-    elif engine is settings.engine or engine is Engine.NATIVE:
-        yield Finding("engine", Verdict.OK, text)
+    shown = f"{text}, {settings.precision}"
+    trouble = find_trouble(settings)
+    if trouble:
+        yield Finding("engine", Verdict.PROBLEM, f"{text} has no {settings.precision}", trouble)
+    elif engine in {settings.engine, Engine.NATIVE, Engine.TORCH}:
+        yield Finding("engine", Verdict.OK, shown)
     else:
         advice = (
             "It is slower and has no int8; a wheel of satsuma, or Zig at installation, mends it."
         )
-        yield Finding("engine", Verdict.NOTE, text, advice)
+        yield Finding("engine", Verdict.NOTE, shown, advice)
 
 
 def _check_cores(settings: Settings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -23,12 +24,15 @@ from satsuma.types import Engine, LogFormat, Precision
 
 ENVIRONMENT_PREFIX = "SATSUMA_"
 CONFIGURATION_FILE = "satsuma.toml"
+AUTO_DEVICE, CPU_DEVICE = "auto", "cpu"
 
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 _MAX_PORT = 65_535
 _MAX_THREADS = 4096  # more than any machine has cores
 _NOT_NEGATIVE = (
     "threads",
     "lanes",
+    "token_budget",
     "port",
     "drain_s",
     "max_waiting_tokens",
@@ -37,7 +41,6 @@ _NOT_NEGATIVE = (
     "tokens_per_minute",
 )
 _POSITIVE = (
-    "token_budget",
     "deadline_s",
     "max_body_bytes",
     "queue_lease_s",
@@ -92,7 +95,11 @@ class Settings:
     model: tuple[str, ...] = _setting((), "Model to load at start; may be given several times.")
 
     # Scheduler
-    token_budget: int = _setting(512, "Tokens of one microbatch; a longer item runs alone.")
+    token_budget: int = _setting(
+        0,
+        "Tokens of one microbatch; a longer item runs alone. 0: 512, or on a card what it is "
+        "measured to need.",
+    )
     deadline_s: float = _setting(60.0, "Seconds that a request may take, waiting included.")
     max_waiting_tokens: int = _setting(
         0, "Tokens that may wait; 0 sizes the room so that the wait stays under the deadline."
@@ -114,18 +121,27 @@ class Settings:
     queue_max_waiting_texts: int = _setting(1_000_000, "Texts that may wait in the queue.")
 
     # Engine
-    engine: Engine = _setting(Engine.AUTO, "What runs the models: auto, native or onnx.")
+    engine: Engine = _setting(Engine.AUTO, "What runs the models: auto, native, onnx or torch.")
+    device: str = _setting(
+        AUTO_DEVICE,
+        "What they run on: auto, cpu, cuda, cuda:N or mps. auto: every card that PyTorch can use, "
+        "else the CPU; needs satsuma[gpu].",
+    )
     precision: Precision = _setting(
-        Precision.FP32, "Arithmetic of the weights: fp32, or int8 (native engine only)."
+        Precision.FP32,
+        "Arithmetic of the weights: fp32; int8 on the CPU; fp16 or bf16 on a card.",
     )
     threads: int = _setting(0, "Cores to use; 0 asks the cgroup quota, the affinity, the machine.")
     lanes: int = _setting(
         0,
-        "Microbatches that run at once, sharing the cores; 0: one a core, fewer from 32 cores on.",
+        "Microbatches that run at once, sharing the cores; 0: one a core, fewer from 32 cores on; "
+        "two a card.",
     )
     skip_self_test: bool = _setting(False, "Serve a model without comparing its published vectors.")
     memory_budget_bytes: int = _setting(
-        0, "Memory for loaded models; past it, the least recently used goes. 0: half the machine."
+        0,
+        "Memory for loaded models; past it, the least recently used goes. 0: half the machine's, "
+        "or half a card's.",
     )
 
     # Store
@@ -299,3 +315,6 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(f"{name} must be at most {_MAX_THREADS}.")
     if settings.port > _MAX_PORT:
         raise ConfigurationError(f"port must be at most {_MAX_PORT}.")
+    if not _DEVICE.fullmatch(settings.device):
+        message = f"device cannot be {settings.device!r}: auto, cpu, cuda, cuda:N or mps is needed."
+        raise ConfigurationError(message)

@@ -36,11 +36,12 @@ class TokenOutput(StrEnum):
 
 
 class Engine(StrEnum):
-    """What runs a model. `auto` takes the native one where this installation has it."""
+    """What runs a model. `auto` takes PyTorch on a card, and the native one on the CPU."""
 
     AUTO = "auto"
     NATIVE = "native"
     ONNX = "onnx"
+    TORCH = "torch"
 
 
 class LogFormat(StrEnum):
@@ -51,10 +52,15 @@ class LogFormat(StrEnum):
 
 
 class Precision(StrEnum):
-    """The arithmetic of the weights. fp32 is the default, so that vectors equal Cloudflare's."""
+    """The arithmetic of the weights. fp32 is the default, so that vectors equal Cloudflare's.
+
+    The CPU's engine has fp32 and int8; PyTorch has fp32, fp16 and bf16.
+    """
 
     FP32 = "fp32"
     INT8 = "int8"
+    FP16 = "fp16"
+    BF16 = "bf16"
 
 
 @dataclass(frozen=True, slots=True)

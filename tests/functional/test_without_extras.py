@@ -10,7 +10,7 @@ import pytest
 from support.program import environment
 
 ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
-EXTRAS = ("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy", "pyarrow")
+EXTRAS = ("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy", "pyarrow", "torch")
 BLOCK = """
 import sys
 for name in {names}:
@@ -40,6 +40,8 @@ def satsuma_without_extras(
         (("serve",), "server"),
         (("jobs", "list"), "server"),
         (("embed", "a.csv", "a.npy"), "files"),
+        (("run", ALL_MINILM, "x", "--device", "cuda"), "gpu"),
+        (("run", ALL_MINILM, "x", "--engine", "torch"), "gpu"),
     ],
 )
 def test_what_to_install_is_said(tmp_path: Path, arguments: tuple[str, ...], extra: str) -> None:

@@ -25,6 +25,7 @@ from satsuma.errors import (
 )
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import Limits
+from satsuma.scheduler.policy import Pace
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.service import EmbeddingService
 from satsuma.store.catalog import Catalog, bundled_catalog
@@ -48,7 +49,7 @@ class Bench:
         self.unloads: list[str] = []
         self.missing: dict[str, SatsumaError] = {}
         self.failing: dict[str, SatsumaError] = {}
-        self.scheduler = Scheduler(num_lanes=2, token_budget=64, limits=Limits(deadline_s, 0))
+        self.scheduler = Scheduler(num_lanes=2, pace=Pace(64), limits=Limits(deadline_s, 0))
         self.residency = Residency(
             load=self.load,
             measure=self.measure,

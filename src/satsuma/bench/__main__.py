@@ -153,7 +153,7 @@ def measure_in_process(plan: Plan) -> list[Measurement]:
     """Time the bare engine on small requests and the whole path on all, in turns."""
     loaded = load_random(plan.models_dir, plan.shape, plan.threads)
     try:
-        with Ai(models_dir=plan.models_dir, threads=plan.threads) as ai:
+        with Ai(models_dir=plan.models_dir, threads=plan.threads, device="cpu") as ai:
             contenders: list[Contender] = []
             if "engine" in plan.paths:
                 small = [one for one in plan.workloads if one.num_tokens <= 512]

@@ -18,7 +18,7 @@ from satsuma.bench.random_model import ModelShape, find_tokenizer_json, write_ra
 from satsuma.bench.workload import Workload, workload_flops
 from satsuma.engine.load import LoadedModel, load_model
 from satsuma.engine.protocol import Microbatch, Width
-from satsuma.settings import Settings
+from satsuma.settings import CPU_DEVICE, Settings
 from satsuma.store.local import ModelStore
 
 NUM_VARIANTS = 8
@@ -45,7 +45,9 @@ def ensure_model(models_dir: Path, shape: ModelShape) -> None:
 
 def load_random(models_dir: Path, shape: ModelShape, threads: int) -> LoadedModel:
     """Load a shape's random weights, past service and scheduler."""
-    settings = Settings(models_dir=models_dir, threads=threads, skip_self_test=True)
+    settings = Settings(
+        models_dir=models_dir, threads=threads, device=CPU_DEVICE, skip_self_test=True
+    )
     return load_model(ModelStore(models_dir).resolve(model_id(shape)), settings)
 
 

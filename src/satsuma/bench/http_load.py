@@ -112,7 +112,7 @@ def running_server(
             "--data-dir": str(temporary),
             "--threads": str(threads),
         }
-        command = [sys.executable, "-m", "satsuma", "serve", "--skip-self-test"]
+        command = [sys.executable, "-m", "satsuma", "serve", "--device", "cpu", "--skip-self-test"]
         command += [*itertools.chain.from_iterable(flags.items()), *more_flags]
         started_at_s = time.monotonic()
         with log.open("wb") as output:

@@ -25,7 +25,7 @@ from satsuma.bulk.run import MakeEmbedder, run_job
 from satsuma.bulk.targets import own_files
 from satsuma.cli.extras import import_extra
 from satsuma.cli.options import setting_options
-from satsuma.settings import Settings, load_settings
+from satsuma.settings import CPU_DEVICE, Settings, load_settings
 from satsuma.types import Pooling
 
 _EPILOG = """
@@ -112,7 +112,9 @@ def _choice(kind: Any) -> click.Choice[str]:
     help="Embed on a Ray cluster: auto is the one of this machine, local a new one on it.",
 )
 @click.option("--progress/--no-progress", "is_shown", default=None, help="[default: on a terminal]")
-@setting_options("threads", "lanes", "engine", "precision", "skip_self_test", "models_dir")
+@setting_options(
+    "threads", "lanes", "engine", "device", "precision", "skip_self_test", "models_dir"
+)
 def embed(  # noqa: PLR0913 - click gives each option an argument
     input_: str,
     output: str,
@@ -137,6 +139,8 @@ def embed(  # noqa: PLR0913 - click gives each option an argument
     the same, byte for byte. OUTPUT appears when it is whole. The last line is a report in JSON.
     """
     flags = _take_flags(wishes)
+    if address is not None:  # Ray is asked for cores alone
+        flags.setdefault("device", CPU_DEVICE)
     settings = load_settings(flags)
     input_format, output_format = wishes.pop("input_format"), wishes.pop("output_format")
     places = _locate_targets(output, errors)
@@ -177,7 +181,7 @@ def _locate_targets(output: str, errors: str | None) -> tuple[Location | None, L
 
 
 def _take_flags(wishes: dict[str, Any]) -> dict[str, Any]:
-    names = ("threads", "lanes", "engine", "precision", "skip_self_test", "models_dir")
+    names = ("threads", "lanes", "engine", "device", "precision", "skip_self_test", "models_dir")
     flags = {name: wishes.pop(name) for name in names}
     return {name: value for name, value in flags.items() if value is not None}
 

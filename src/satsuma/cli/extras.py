@@ -13,6 +13,7 @@ _EXTRAS = {
     "opentelemetry": "otel",
     "pyarrow": "files",
     "ray": "ray",
+    "torch": "gpu",
 }
 
 

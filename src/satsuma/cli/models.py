@@ -21,7 +21,9 @@ from satsuma.cli.verify import verify
 from satsuma.columns import align
 from satsuma.engine.architectures import SUPPORTED_MODEL_TYPES
 from satsuma.engine.architectures.folder import check_folder
-from satsuma.errors import ConfigurationError
+from satsuma.engine.load import describe_engine
+from satsuma.errors import ConfigurationError, EngineError
+from satsuma.settings import load_settings
 from satsuma.store.fetch import PulledModel, PullOptions, pull
 from satsuma.store.hub import Hub
 from satsuma.store.hub_errors import in_megabytes
@@ -107,13 +109,14 @@ def show_info(id_: str, models_dir: Path | None, is_json: bool) -> None:
       satsuma models info @local/mine --json
     """  # noqa: D301 - click reads the \b
     status = open_store(models_dir).info(id_)
-    shown = _to_json(status) | {"decided": decided_of(status)}
+    shown = _to_json(status) | {"decided": decided_of(status), "engine": _engine()}
     if is_json:
         click.echo(json.dumps(shown, indent=2))
         return
     files = shown.pop("files")
-    decided = shown.pop("decided")
+    decided, engine = shown.pop("decided"), shown.pop("engine")
     lines = [f"{key}: {value}" for key, value in shown.items() if value]
+    lines.append(f"runs on: {engine['text']}, in {engine['precision']}")
     lines += describe(decided)
     lines += [f"file: {f['path']} {f['size_bytes'] or '?'} {f['sha256'] or '?'}" for f in files]
     click.echo("\n".join(lines))
@@ -170,6 +173,16 @@ def _columns(row: ModelStatus) -> tuple[str, ...]:
         in_megabytes(row.size_bytes) if row.size_bytes else "-",
         row.state,
     )
+
+
+def _engine() -> dict[str, str]:
+    """Say what would run a model here, by the environment and satsuma.toml."""
+    settings = load_settings({})
+    try:
+        text = describe_engine(settings)[1]
+    except EngineError as error:
+        text = f"nothing: {error}"
+    return {"text": text, "device": settings.device, "precision": settings.precision}
 
 
 def _to_json(row: ModelStatus) -> dict[str, Any]:

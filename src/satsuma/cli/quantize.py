@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
-from satsuma.engine.load import LoadedModel, load_model
+from satsuma.engine.load import LoadedModel, load_model, plan_lanes
 from satsuma.errors import ConfigurationError
 from satsuma.quality import (
     Agreement,
@@ -117,11 +117,12 @@ def _compare(
     """Embed everything in both precisions."""
     models = {Precision.FP32: _load(int8.id, settings, Precision.FP32), Precision.INT8: int8}
     everything = [*texts, *(pairs.first if pairs else ()), *(pairs.second if pairs else ())]
+    token_budget = plan_lanes(settings).token_budget
     with tqdm(
         total=2 * len(everything), unit="text", disable=not sys.stderr.isatty(), leave=False
     ) as bar:
         vectors = {
-            precision: embed_all(model, everything, settings.token_budget, bar.update)
+            precision: embed_all(model, everything, token_budget, bar.update)
             for precision, model in models.items()
         }
     agreement = compare_vectors(vectors[Precision.FP32], vectors[Precision.INT8])

@@ -45,7 +45,7 @@ Examples:
     help="json: the API's result object; jsonl: a vector a line; npy: a NumPy file.",
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
-@setting_options("threads", "engine", "precision", "skip_self_test", "models_dir")
+@setting_options("threads", "engine", "device", "precision", "skip_self_test", "models_dir")
 def run(
     model: str,
     texts: tuple[str, ...],

@@ -32,7 +32,7 @@ Examples:
 @click.command(epilog=_EPILOG)
 @setting_options(
     "host", "port", "unix_socket", "tls_certificate", "tls_key", "cors_origin",
-    "model", "models_dir", "threads", "lanes", "engine", "precision",
+    "model", "models_dir", "threads", "lanes", "engine", "device", "precision",
     "token_budget", "deadline_s", "max_waiting_tokens", "max_body_bytes", "memory_budget_bytes",
     "drain_s", "requests_per_minute", "tokens_per_minute", "no_auth", "skip_self_test",
     "data_dir", "access_log", "log_format", "traces",

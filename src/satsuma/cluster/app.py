@@ -20,7 +20,7 @@ from satsuma.cluster.options import ClusterOptions
 from satsuma.cluster.replica import Replica
 from satsuma.cluster.shared_queue import check_shared
 from satsuma.errors import ConfigurationError
-from satsuma.settings import Settings, load_settings
+from satsuma.settings import CPU_DEVICE, Settings, load_settings
 
 DEFAULT_MODELS = ("@cf/baai/bge-base-en-v1.5",)
 _OPTION_NAMES = frozenset(one.name for one in fields(ClusterOptions))
@@ -55,7 +55,8 @@ def app(arguments: Mapping[str, Any]) -> Any:
     check_shared(settings)
     models = settings.model or DEFAULT_MODELS
     replicas = _replicas(options, settings.drain_s).options(user_config={"models": list(models)})
-    replicas = replicas.bind({**flags, "threads": options.replica_cores})
+    # Ray was asked for cores alone: a node's cards are not the replicas'.
+    replicas = replicas.bind({"device": CPU_DEVICE, **flags, "threads": options.replica_cores})
     return _gateways(options, settings.drain_s).bind(flags, replicas)
 
 

@@ -1,11 +1,10 @@
-"""Which engine runs a model: the only module that picks an adapter.
+"""What runs a model, ready for it: the only module that picks an adapter.
 
-The native engine is taken where this installation has it; ONNX Runtime runs everywhere else.
+`choice.py` says which engine and which device it is.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -13,21 +12,27 @@ from pathlib import Path
 
 from satsuma.engine.architectures.blueprint import Architecture
 from satsuma.engine.architectures.tensors import ReadTensor
-from satsuma.engine.machine import detect_cores, usable_processors
+from satsuma.engine.choice import (
+    Choice,
+    choose,
+    choose_device,
+    import_torch_engine,
+    is_card,
+)
+from satsuma.engine.machine import detect_cores, total_memory_bytes, usable_processors
 from satsuma.engine.native import backend as native
-from satsuma.engine.native.library import load_library
+from satsuma.engine.native.packing import PRECISIONS
 from satsuma.engine.native.verify import best_kernels
 from satsuma.engine.protocol import Encoder, Width
 from satsuma.engine.topology import Places, plan_places, read_cache_groups
 from satsuma.errors import EngineError
-from satsuma.settings import Settings
+from satsuma.settings import CPU_DEVICE, Settings
 from satsuma.types import Engine, Precision
 
-_LOGGER = logging.getLogger(__name__)
-_HOW_TO_GET_NATIVE = (
-    "Install satsuma anew (`pip install --force-reinstall --no-deps satsuma`) where it has a wheel "
-    "or can compile, or leave out --engine native: ONNX Runtime runs everywhere."
-)
+# A card computes one microbatch while the next is packed, sent and queued behind it.
+_LANES_OF_A_CARD = 2
+_USUAL_TOKENS = 512
+_USUAL_CARD_TOKENS = 8192  # before it was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +59,112 @@ def choose_backend(settings: Settings, architecture: Architecture, weights_bytes
         weights_bytes: what the checkpoint takes.
 
     Raises:
-        EngineError: if the engine asked for is not here, or cannot do the precision or the model.
+        EngineError: if the engine asked for is not here, or cannot do the precision, the device or
+            the model.
     """
-    if chosen_engine(settings) is Engine.NATIVE:
+    choice = choose(settings)
+    check_precision(settings, choice)
+    if choice.engine is Engine.TORCH:
+        return _torch(settings, choice, architecture)
+    if choice.engine is Engine.NATIVE:
         return _native(settings, architecture)
-    if settings.precision is not Precision.FP32:
-        raise EngineError(
-            f"Precision {settings.precision} needs the native engine, and ONNX Runtime was chosen. "
-            "Leave out --engine onnx; where `satsuma doctor` shows no native engine, use fp32."
-        )
     return _onnx(settings, architecture, weights_bytes)
 
 
-def chosen_engine(settings: Settings) -> Engine:
-    """Resolve `auto`.
+def check_precision(settings: Settings, choice: Choice) -> None:
+    """Refuse a precision that the engine or the device lacks.
 
     Raises:
-        EngineError: if the native engine was asked for and is not here.
+        EngineError: saying what has it.
     """
-    if settings.engine is Engine.ONNX:
-        return Engine.ONNX
+    precision = settings.precision
+    if choice.engine is Engine.TORCH:
+        devices = import_torch_engine("devices")
+        for device in devices.find_devices(choice.device):
+            devices.check_precision(device, precision)
+    elif precision not in PRECISIONS:
+        raise EngineError(
+            f"Precision {precision} runs on a card (--device cuda), or slowly on the CPU with "
+            "--engine torch; the CPU's own engine has fp32 and int8."
+        )
+    elif choice.engine is Engine.ONNX and precision is not Precision.FP32:
+        raise EngineError(
+            f"Precision {precision} needs the native engine, and ONNX Runtime was chosen. "
+            "Leave out --engine onnx; where `satsuma doctor` shows no native engine, use fp32."
+        )
+
+
+def find_trouble(settings: Settings) -> str:
+    """Say why nothing runs with these settings; empty if all is well."""
     try:
-        load_library()
+        check_precision(settings, choose(settings))
     except EngineError as error:
-        if settings.engine is Engine.NATIVE:
-            raise EngineError(f"{error}. {_HOW_TO_GET_NATIVE}") from error
-        _LOGGER.warning("%s. ONNX Runtime takes its place, slower and without int8.", error)
-        return Engine.ONNX
-    return Engine.NATIVE
+        return str(error)
+    return ""
 
 
 def describe_engine(settings: Settings) -> tuple[Engine, str]:
-    """Say what would run a model, and with which kernels."""
-    engine = chosen_engine(settings)
-    if engine is Engine.NATIVE:
-        return engine, f"native, with {best_kernels().target.name} kernels"
-    return engine, "ONNX Runtime"
+    """Say what would run a model, and with which kernels or on which device."""
+    choice = choose(settings)
+    if choice.engine is Engine.TORCH:
+        return choice.engine, import_torch_engine("devices").describe_all(choice.device)
+    if choice.engine is Engine.NATIVE:
+        return choice.engine, f"native, with {best_kernels().target.name} kernels"
+    return choice.engine, "ONNX Runtime"
+
+
+@dataclass(frozen=True, slots=True)
+class LanePlan:
+    """What microbatches run in.
+
+    Attributes:
+        num_lanes: microbatches that run at once.
+        token_budget: tokens of one.
+        is_on_cards: whether lanes are a card's rather than cores.
+        is_measured: whether each model is to be measured for its own budget.
+    """
+
+    num_lanes: int
+    token_budget: int
+    is_on_cards: bool = False
+    is_measured: bool = False
+
+
+def plan_lanes(settings: Settings) -> LanePlan:
+    """Plan lanes and microbatches, as set or as the device asks for.
+
+    Raises:
+        EngineError: if there is no such engine or device.
+    """
+    device = choose_device(settings)
+    if is_card(device):
+        num_cards = len(import_torch_engine("devices").find_devices(device))
+        return LanePlan(
+            num_lanes=settings.lanes or _LANES_OF_A_CARD * num_cards,
+            token_budget=settings.token_budget or _USUAL_CARD_TOKENS,
+            is_on_cards=True,
+            is_measured=not settings.token_budget,
+        )
+    budget = settings.token_budget or _USUAL_TOKENS
+    if settings.engine is Engine.TORCH or device != CPU_DEVICE:  # shares a run among all cores
+        return LanePlan(settings.lanes or 1, budget)
+    return LanePlan(len(find_places(settings).lanes), budget)
+
+
+def models_memory_bytes(settings: Settings) -> int:
+    """Say how much memory models may take together: as set, or half of what the device has."""
+    if settings.memory_budget_bytes:
+        return settings.memory_budget_bytes
+    device = choose_device(settings)
+    if not is_card(device):
+        return total_memory_bytes() // 2
+    devices = import_torch_engine("devices")
+    return int(min(map(devices.memory_bytes, devices.find_devices(device))) // 2)
 
 
 def count_threads(settings: Settings) -> int:
     """Cores to use: the setting, or what the machine grants."""
     return settings.threads or detect_cores().usable
-
-
-def count_lanes(settings: Settings) -> int:
-    """Microbatches that run at once."""
-    return len(find_places(settings).lanes)
 
 
 def find_places(settings: Settings) -> Places:
@@ -114,6 +179,21 @@ def _native(settings: Settings, architecture: Architecture) -> Backend:
         cache_parts=native.cache_parts,
         write=partial(native.write_packed, architecture=architecture, precision=precision),
         open=partial(native.open_packed, places=find_places(settings), is_normalized=is_normalized),
+    )
+
+
+def _torch(settings: Settings, choice: Choice, architecture: Architecture) -> Backend:
+    adapter, precision = import_torch_engine("backend"), settings.precision
+    adapter.check_model(architecture, precision)
+    return Backend(
+        cache_parts=partial(adapter.cache_parts, architecture),
+        write=partial(adapter.write_packed, architecture=architecture, precision=precision),
+        open=partial(
+            adapter.open_packed,
+            architecture=architecture,
+            device=choice.device,
+            threads=count_threads(settings),
+        ),
     )
 
 

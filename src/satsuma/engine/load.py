@@ -13,11 +13,15 @@ from satsuma.engine.architectures.blueprint import Architecture
 from satsuma.engine.architectures.folder import read_architecture
 from satsuma.engine.backends import (
     Backend,
+    LanePlan,
     choose_backend,
-    count_lanes,
     count_threads,
     describe_engine,
+    find_trouble,
+    models_memory_bytes,
+    plan_lanes,
 )
+from satsuma.engine.budget import find_token_budget
 from satsuma.engine.fake import FakeEncoder
 from satsuma.engine.heads import TokenHeads, load_heads
 from satsuma.engine.packed_cache import cache_key, open_packed
@@ -33,20 +37,24 @@ from satsuma.store.facts import read_facts
 from satsuma.store.manifest import ModelFiles, PublishedVector
 from satsuma.types import FloatArray, Pooling, Precision
 
-_FLOAT_BYTES = 4
+_FLOAT_BYTES, _HALF_BYTES = 4, 2
+_HALVES = (Precision.FP16, Precision.BF16)
 _BUILD_COPIES = 3  # the source graph's weights, and the packed file's, unpacked and packed
 _WARM_UP_TEXT = "the quick brown fox jumps over the lazy dog " * 14  # 128 tokens
 
 __all__ = [
     "FakeEncoder",
+    "LanePlan",
     "LoadedModel",
     "ModelTraits",
     "check_model",
-    "count_lanes",
     "count_threads",
     "describe_engine",
     "estimate_memory_bytes",
+    "find_trouble",
     "load_model",
+    "models_memory_bytes",
+    "plan_lanes",
     "read_traits",
 ]
 
@@ -122,6 +130,11 @@ class LoadedModel:
         self.encoder.encode(Microbatch.pack([ids]), Width.ALL_CORES)
         return len(ids), time.perf_counter() - started_at_s
 
+    def find_token_budget(self) -> tuple[int, float]:
+        """Measure how many tokens a microbatch needs for the full rate; see `budget`."""
+        ids = self.tokenizer.tokenize([_WARM_UP_TEXT])[0].ids  # (T,)
+        return find_token_budget(self.encoder, ids)
+
 
 def load_model(
     files: ModelFiles, settings: Settings, published: Sequence[PublishedVector] = ()
@@ -179,17 +192,18 @@ def check_model(files: ModelFiles) -> ModelTraits:
     return traits
 
 
-def estimate_memory_bytes(files: ModelFiles) -> int:
-    """Estimate what a loaded model takes, in fp32, from what its checkpoint says of its tensors.
+def estimate_memory_bytes(files: ModelFiles, precision: Precision = Precision.FP32) -> int:
+    """Estimate what a loaded model takes, from what its checkpoint says of its tensors.
 
-    A checkpoint of 16-bit numbers takes twice its file's size. Where nothing can be read of it, the
-    file's size stands for it; loading will say what is wrong.
+    In fp32, a checkpoint of 16-bit numbers takes twice its file's size. Where nothing can be read
+    of it, the file's size stands for it; loading will say what is wrong.
     """
+    number_bytes = _HALF_BYTES if precision in _HALVES else _FLOAT_BYTES
     try:
         headers = Weights(files.weights).headers
     except UnsupportedModelError:
         return files.weights.stat().st_size
-    return sum(_FLOAT_BYTES * math.prod(one.shape) for one in headers.values())
+    return sum(number_bytes * math.prod(one.shape) for one in headers.values())
 
 
 def _read(files: ModelFiles) -> tuple[Architecture, ModelTraits]:

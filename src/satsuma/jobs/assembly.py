@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from satsuma.engine.load import count_lanes
+from satsuma.engine.load import plan_lanes
 from satsuma.jobs.queue import JobQueue
 from satsuma.jobs.records import QueueLimits
 from satsuma.jobs.states import JobStatus, target_tokens
 from satsuma.jobs.worker import Embed, NoteUsage, Worker, WorkerOptions
-from satsuma.scheduler.policy import background_budget
+from satsuma.scheduler.policy import background_pace, choose_pace
 from satsuma.settings import Settings
 
 if TYPE_CHECKING:  # the database's library takes half as long to import as all the rest
@@ -150,9 +150,10 @@ def _open_database(settings: Settings) -> _Opened:
 
 
 def _worker_options(settings: Settings) -> WorkerOptions:
-    microbatch_tokens = background_budget(settings.token_budget)
+    plan = plan_lanes(settings)
+    pace = background_pace(choose_pace(plan.token_budget, is_on_cards=plan.is_on_cards))
     return WorkerOptions(
-        target_tokens=target_tokens(count_lanes(settings), microbatch_tokens),
+        target_tokens=target_tokens(plan.num_lanes, pace.budget),
         lease_s=settings.queue_lease_s,
     )
 

@@ -15,7 +15,8 @@ from satsuma.engine.protocol import Encoder, Width
 from satsuma.scheduler.admission import Limits, WaitingRoom, admit, engine_seconds, fits_behind_all
 from satsuma.scheduler.lanes import Lane
 from satsuma.scheduler.policy import (
-    background_budget,
+    Pace,
+    background_pace,
     needs_express,
     runs_wide,
     share_budget,
@@ -31,11 +32,11 @@ class Board:
     """What waits for every encoder, and every lane's run."""
 
     def __init__(
-        self, *, num_lanes: int, token_budget: int, limits: Limits, clock: Callable[[], float]
+        self, *, num_lanes: int, pace: Pace, limits: Limits, clock: Callable[[], float]
     ) -> None:
         """Start with nothing; see `Scheduler` for the arguments."""
         self._num_lanes = num_lanes
-        self._token_budget = token_budget
+        self._pace = pace
         self._limits = limits
         self._clock = clock
         self._interactive = Waiting()
@@ -47,6 +48,10 @@ class Board:
     def queue(self, encoder: Encoder) -> EncoderQueue:
         """Give an encoder's queue; a new one is empty."""
         return self._interactive.queue(encoder)
+
+    def pace(self, encoder: Encoder) -> Pace:
+        """Say what microbatches an encoder wants."""
+        return self._pace_of(self.queue(encoder))
 
     def forget(self, encoder: Encoder) -> None:
         """Drop an encoder's queues."""
@@ -145,19 +150,30 @@ class Board:
         """Take a lane's run off the books; one that succeeded may tell how fast the engine is."""
         run = self._runs.pop(lane, None)
         if run is not None and engine_s and tells_rate(run.num_tokens, is_express=run.is_express):
-            share = 1 if run.width is Width.ALL_CORES else self._num_lanes
-            run.queue.rate.note_run(run.num_tokens, engine_s / share)
+            run.queue.rate.note_run(run.num_tokens, engine_s / self._share(run))
         return run
+
+    def _share(self, run: Run) -> int:
+        """Say how many such runs the engine does at once."""
+        if run.width is Width.ALL_CORES:
+            return 1
+        if self._pace_of(run.queue).runs_wide:
+            return self._num_lanes
+        return len(self._runs) + 1  # a card is shared by those that run
+
+    def _pace_of(self, queue: EncoderQueue) -> Pace:
+        return queue.rate.pace or self._pace
 
     def _next_run(self) -> Run:
         """Choose a queue, how wide to run, and the items."""
         queue, first = self._pressed() or self._interactive.next_queue()
         waiting, num_busy = self._interactive.num_tokens, len(self._runs)
-        is_wide = runs_wide(queue.sizes(), self._num_lanes, num_busy)
-        budget = self._token_budget
+        pace = self._pace_of(queue)
+        is_wide = pace.runs_wide and runs_wide(queue.sizes(), self._num_lanes, num_busy)
+        budget = pace.budget
         if not is_wide:
-            budget = share_budget(waiting, budget, self._num_lanes, num_busy)
-        items = queue.take(budget, first)
+            budget = share_budget(waiting, pace, self._num_lanes, num_busy)
+        items = queue.take(budget, first, pace.window_items)
         return Run(queue, items, Width.ALL_CORES if is_wide else Width.ONE_LANE, self._clock())
 
     def _pressed(self) -> tuple[EncoderQueue, list[Ticket]] | None:
@@ -168,9 +184,9 @@ class Board:
     def _next_background_run(self) -> Run:
         """Choose a queue and its items; never wide, so that a newcomer finds the other cores."""
         queue, first = self._background.next_queue()
-        waiting, most = self._background.num_tokens, background_budget(self._token_budget)
-        budget = share_budget(waiting, most, self._num_lanes, len(self._runs))
-        items = queue.take(budget, first)
+        waiting, pace = self._background.num_tokens, background_pace(self._pace_of(queue))
+        budget = share_budget(waiting, pace, self._num_lanes, len(self._runs))
+        items = queue.take(budget, first, pace.window_items)
         return Run(queue, items, Width.ONE_LANE, self._clock(), is_background=True)
 
     def _next_express_run(self) -> Run:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 # What an encoder is taken to do before its rate was ever measured.
@@ -41,6 +42,49 @@ EXPRESS_TOKENS = 64
 
 # Splitting is not worth it where one lane would get this much more than its even part.
 MAX_IMBALANCE = 1.5
+
+
+# How many waiting items a microbatch is chosen from, at least.
+WINDOW_ITEMS = 128
+
+# On a card, parts of the budget that run at nearly its rate, that background work may have, and
+# that make a window: texts have eight tokens or more.
+_CARD_LEAST, _CARD_BACKGROUND, _CARD_WINDOW = 4, 2, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What microbatches an encoder wants, in tokens; the usual numbers are those of cores.
+
+    Attributes:
+        budget: of one microbatch; a longer item runs alone.
+        least: with less, splitting costs more than it saves.
+        full: from here on one runs at the full rate.
+        background: of background work.
+        window_items: how many waiting items one is chosen from.
+        runs_wide: whether one run may have what all lanes have.
+    """
+
+    budget: int
+    least: int = MIN_LANE_TOKENS
+    full: int = MIN_SHARE_TOKENS
+    background: int = MAX_BACKGROUND_TOKENS
+    window_items: int = WINDOW_ITEMS
+    runs_wide: bool = True
+
+
+def choose_pace(budget: int, *, is_on_cards: bool) -> Pace:
+    """Give the pace of cores, or of a card: it wants much at once, and all runs share it alike."""
+    if not is_on_cards:
+        return Pace(budget)
+    return Pace(
+        budget=budget,
+        least=budget // _CARD_LEAST,
+        full=budget // _CARD_LEAST,
+        background=budget // _CARD_BACKGROUND,
+        window_items=max(WINDOW_ITEMS, budget // _CARD_WINDOW),
+        runs_wide=False,
+    )
 
 
 class Size(Enum):
@@ -217,7 +261,7 @@ def tells_rate(num_tokens: int, *, is_express: bool) -> bool:
     return num_tokens >= MIN_SHARE_TOKENS and not is_express
 
 
-def share_budget(waiting_tokens: int, token_budget: int, num_lanes: int, num_busy: int) -> int:
+def share_budget(waiting_tokens: int, pace: Pace, num_lanes: int, num_busy: int) -> int:
     """Leave the other lanes their part of what waits, so that all end together.
 
     As the queue runs dry, microbatches get smaller: the lane that is free first takes the next.
@@ -226,9 +270,9 @@ def share_budget(waiting_tokens: int, token_budget: int, num_lanes: int, num_bus
         Tokens for the next microbatch, at most the budget.
     """
     part = -(-waiting_tokens // num_lanes)
-    return min(token_budget, max(part, MIN_SHARE_TOKENS if num_busy else MIN_LANE_TOKENS))
+    return min(pace.budget, max(part, pace.full if num_busy else pace.least))
 
 
-def background_budget(token_budget: int) -> int:
-    """Tokens for a microbatch of background work."""
-    return min(token_budget, MAX_BACKGROUND_TOKENS)
+def background_pace(pace: Pace) -> Pace:
+    """Give the pace of background work."""
+    return replace(pace, budget=min(pace.budget, pace.background))

@@ -11,11 +11,17 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from satsuma.engine.protocol import Encoder
-from satsuma.scheduler.policy import Size, choose_express, choose_items, kept_apart_from, ranks
+from satsuma.scheduler.policy import (
+    WINDOW_ITEMS,
+    Size,
+    choose_express,
+    choose_items,
+    kept_apart_from,
+    ranks,
+)
 from satsuma.scheduler.rate import Rate
 from satsuma.scheduler.tickets import Item, Ticket
 
-WINDOW_ITEMS = 128  # how many waiting items a microbatch is chosen from
 _PREFERRED_BUDGETS = 2  # with so much there are enough items of like length
 
 _arrival_numbers = itertools.count()  # tell requests of one moment apart
@@ -129,14 +135,17 @@ class EncoderQueue:
         """Tokens of each of the first items that wait."""
         return [len(item) for item in self._window()[0]]
 
-    def take(self, token_budget: int, first: Sequence[Ticket] = ()) -> list[Item]:
+    def take(
+        self, token_budget: int, first: Sequence[Ticket] = (), num_items: int = WINDOW_ITEMS
+    ) -> list[Item]:
         """Take the next microbatch's items; empty if nothing waits any more.
 
         Args:
             token_budget: tokens that it may hold, unless one item alone has more.
             first: requests that go before all ranks, in this order.
+            num_items: of the queue's head, to choose from.
         """
-        window, num_scanned = self._window()
+        window, num_scanned = self._window(num_items)
         self._items[:num_scanned] = window
         if first:
             window = self._put_first(first, window, _PREFERRED_BUDGETS * token_budget)
@@ -167,18 +176,19 @@ class EncoderQueue:
     ) -> list[Item]:
         """Begin a window with requests; unless they have enough tokens, go on by rank."""
         preferred: list[Item] = []
+        num_items = max(WINDOW_ITEMS, len(window))
         num_tokens = 0
         head = next((ticket for ticket in tickets if ticket.waiting_tokens), None)
         apart = kept_apart_from(head.size) if head else None
         for ticket in tickets:
             if ticket.size is apart:
                 continue
-            preferred += heapq.nsmallest(WINDOW_ITEMS, self._waiting.get(ticket, ()))
+            preferred += heapq.nsmallest(num_items, self._waiting.get(ticket, ()))
             num_tokens += ticket.waiting_tokens
-            if num_tokens >= enough_tokens or len(preferred) >= WINDOW_ITEMS:
-                return preferred[:WINDOW_ITEMS]
+            if num_tokens >= enough_tokens or len(preferred) >= num_items:
+                return preferred[:num_items]
         known = set(preferred)
-        return [*preferred, *(item for item in window if item not in known)][:WINDOW_ITEMS]
+        return [*preferred, *(item for item in window if item not in known)][:num_items]
 
     def _remember(self, item: Item) -> None:
         """Count an item among what waits of its request."""
@@ -209,11 +219,11 @@ class EncoderQueue:
             self._arrivals = [one for one in self._arrivals if one[-1] in self._waiting]
             heapq.heapify(self._arrivals)
 
-    def _window(self) -> tuple[list[Item], int]:
+    def _window(self, num_items: int = WINDOW_ITEMS) -> tuple[list[Item], int]:
         """List the first items that still wait, and how far down the queue they reach."""
         window: list[Item] = []
         for num_scanned, item in enumerate(self._items):
-            if len(window) == WINDOW_ITEMS:
+            if len(window) == num_items:
                 return window, num_scanned
             if item.is_waiting:
                 window.append(item)

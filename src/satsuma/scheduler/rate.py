@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from satsuma.scheduler.policy import Pace
+
 _RATE_MEMORY = 0.9  # share of the old measurement that each new microbatch leaves
 _MOST_TIMES = 4.0  # what it was expected to take: more is a machine that slept, or a run that hung
 
 
 class Rate:
-    """How fast an encoder has been of late, by all that it ran."""
+    """How fast an encoder has been of late, by all that it ran.
+
+    Attributes:
+        best_tokens_per_s: that it ever was.
+        pace: what microbatches it wants; None for what the machine's encoders usually want.
+    """
 
     def __init__(self) -> None:
         """Start with no measurement."""
+        self.pace: Pace | None = None
         self._measured_tokens = 0.0
         self._measured_s = 0.0
-        self.best_tokens_per_s = 0.0  # that it ever was
+        self.best_tokens_per_s = 0.0
 
     @property
     def tokens_per_s(self) -> float:

@@ -24,7 +24,7 @@ from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
 from satsuma.scheduler.admission import Limits, WaitingRoom
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane, LaneThreads
-from satsuma.scheduler.policy import size_of
+from satsuma.scheduler.policy import Pace, size_of
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run, deliver, fail
 from satsuma.scheduler.tickets import Item, Outcome, make_ticket
@@ -52,7 +52,7 @@ class Scheduler:
         self,
         *,
         num_lanes: int,
-        token_budget: int,
+        pace: Pace,
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
         on_run: OnRun | None = None,
@@ -61,21 +61,18 @@ class Scheduler:
 
         Args:
             num_lanes: cores to use.
-            token_budget: tokens of one microbatch.
+            pace: what microbatches encoders want, of which nothing else is known.
             limits: how much may wait.
             clock: seconds, monotonic; tests give their own.
             on_run: told of every microbatch that succeeded, in its lane's thread.
         """
-        self._token_budget = token_budget
         self._clock = clock
         self._on_run = on_run or _ignore_run
         lock = threading.RLock()
         self._lock = lock
         self._work = threading.Condition(lock)  # for the lanes
         self._express_work = threading.Condition(lock)
-        self._board = Board(
-            num_lanes=num_lanes, token_budget=token_budget, limits=limits, clock=clock
-        )
+        self._board = Board(num_lanes=num_lanes, pace=pace, limits=limits, clock=clock)
         self._is_closed = False
         lanes = [Lane(number) for number in range(num_lanes)]
         express = Lane(num_lanes, is_express=True)
@@ -113,7 +110,9 @@ class Scheduler:
             ShuttingDownError: if the scheduler is closed.
         """
         num_tokens = sum(map(len, token_ids))
-        size = size_of(num_tokens, self._token_budget, is_background=is_background)
+        with self._lock:
+            token_budget = self._board.pace(encoder).budget
+        size = size_of(num_tokens, token_budget, is_background=is_background)
         ticket, items = make_ticket(encoder.hidden_size, token_ids, pooling, self._clock(), size)
         ticket.is_normalized = is_normalized
         ticket.states = {} if keeps_states else None
@@ -153,6 +152,11 @@ class Scheduler:
         """Learn an encoder's rate from a run of all cores outside the queue, as at its load."""
         with self._lock:
             self._board.queue(encoder).rate.note_run(num_tokens, engine_s)
+
+    def note_pace(self, encoder: Encoder, pace: Pace) -> None:
+        """Learn what microbatches an encoder wants, as it was measured at its load."""
+        with self._lock:
+            self._board.queue(encoder).rate.pace = pace
 
     def forget(self, encoder: Encoder) -> None:
         """Drop an encoder's queue before the encoder is closed; nothing of it may wait."""

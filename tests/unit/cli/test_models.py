@@ -75,6 +75,14 @@ def test_info_shows_folder_and_digests(models_dir: Path) -> None:
     assert "revision:" not in run(models_dir, "info", "local/mine").stdout
 
 
+def test_info_shows_what_would_run_it(models_dir: Path) -> None:
+    """Engine, device and precision, as the settings in force have them."""
+    lines = run(models_dir, "info", MINILM).stdout.splitlines()
+    assert [line for line in lines if line.startswith("runs on: ") and line.endswith(", in fp32")]
+    engine = json.loads(run(models_dir, "info", MINILM, "--json").stdout)["engine"]
+    assert (engine["device"], engine["precision"]) == ("auto", "fp32")
+
+
 def test_info_shows_what_the_files_decide(models_dir: Path, all_minilm_files: ModelFiles) -> None:
     """Each decision with the file that it came from; nothing of a model that is not here."""
     tokenizer_json = all_minilm_files.folder / "tokenizer.json"

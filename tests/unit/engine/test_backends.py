@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from satsuma.engine.backends import count_lanes
+from satsuma.engine.backends import plan_lanes
 from satsuma.engine.native.crews import Crews
 from satsuma.engine.protocol import Width
 from satsuma.engine.topology import Place, Places, plan_places
@@ -19,7 +19,7 @@ from satsuma.settings import load_settings
 def test_lanes_are_the_setting_or_the_cores(threads: int, lanes: int, expected: int) -> None:
     """A lane has at least a core."""
     settings = load_settings({"threads": threads, "lanes": lanes}, environ={})
-    assert count_lanes(settings) == expected
+    assert plan_lanes(settings).num_lanes == expected
 
 
 def test_each_lane_has_helpers_of_its_own() -> None:

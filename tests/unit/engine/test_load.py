@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from support.encoders import numpy_bert
 from satsuma.bench.random_model import ModelShape, write_random_model
 from satsuma.engine.load import LoadedModel, check_model, estimate_memory_bytes, load_model
 from satsuma.engine.native import library
+from satsuma.engine.native.packing import PRECISIONS
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import (
     EngineError,
@@ -47,22 +46,6 @@ def change_config(files: ModelFiles, **values: Any) -> None:
     """Rewrite config.json."""
     path = files.folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-@pytest.mark.parametrize("engine", [Engine.NATIVE, Engine.ONNX])
-@pytest.mark.parametrize("activation", ["gelu", "relu"])
-@pytest.mark.parametrize("width", list(Width))
-def test_every_engine_equals_a_plain_transformer(
-    tiny: ModelFiles, engine: Engine, activation: str, width: Width
-) -> None:
-    """Items of mixed lengths, packed, against one text at a time in float64."""
-    change_config(tiny, hidden_act=activation)
-    loaded = load_model(tiny, replace(SETTINGS, engine=engine))
-    random = np.random.default_rng(5)
-    items = [random.integers(0, 30522, length) for length in (1, 64, 7, 30, 2)]
-    states = loaded.encoder.encode(Microbatch.pack(items), width)
-    expected = np.concatenate([numpy_bert(tiny.folder, item) for item in items])
-    np.testing.assert_allclose(states, expected, atol=5e-6)
 
 
 def test_the_two_engines_keep_their_files_apart(tiny: ModelFiles) -> None:
@@ -104,23 +87,7 @@ def test_real_weights_pass_their_self_test_in_int8(all_minilm_files: ModelFiles)
     assert load_model(all_minilm_files, settings, published).precision is Precision.INT8
 
 
-@pytest.mark.parametrize("engine", [Engine.NATIVE, Engine.ONNX])
-def test_a_run_outlives_the_unloading_of_its_model(tiny: ModelFiles, engine: Engine) -> None:
-    """A request that nobody waits for any more may still be in a lane."""
-    encoder = load_model(tiny, replace(SETTINGS, engine=engine)).encoder
-    microbatch = Microbatch.pack([np.arange(64)] * 200)
-    expected = encoder.encode(microbatch, Width.ONE_LANE)
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(encoder.encode, microbatch, Width.ONE_LANE)
-        time.sleep(0.01)
-        encoder.close()
-        np.testing.assert_array_equal(running.result(), expected)
-    encoder.close()
-    with pytest.raises(EngineError):
-        encoder.encode(microbatch, Width.ONE_LANE)
-
-
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_refused(
     tiny: ModelFiles, precision: Precision, value: float
@@ -152,25 +119,6 @@ def test_limits_come_from_the_manifest_and_the_positions(tiny: ModelFiles) -> No
     for asked, expected in ((0, 64), (10, 10), (500, 64)):
         files = replace(tiny, manifest=replace(tiny.manifest, max_tokens=asked))
         assert load_model(files, SETTINGS).tokenizer.max_tokens == expected
-
-
-def test_a_second_start_does_not_read_the_weights(tiny: ModelFiles) -> None:
-    """The cached graph is enough."""
-    first = load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN)
-    (tiny.folder / "model.safetensors").write_bytes(b"gone")
-    np.testing.assert_array_equal(
-        load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN), first
-    )
-
-
-def test_a_damaged_graph_is_built_anew(tiny: ModelFiles) -> None:
-    """Truncated packed weights do not reach the runtime."""
-    first = load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN)
-    (packed,) = tiny.graphs_dir.glob("*/weights")
-    packed.write_bytes(packed.read_bytes()[:-4096])
-    np.testing.assert_array_equal(
-        load_model(tiny, SETTINGS).embed_one("hello", Pooling.MEAN), first
-    )
 
 
 def test_an_unsupported_architecture_says_what_is(tiny: ModelFiles) -> None:

@@ -16,6 +16,7 @@ from satsuma.bench.random_model import ModelShape, write_random_model
 from satsuma.engine.load import load_model
 from satsuma.engine.native import library, verify
 from satsuma.engine.native.packing import (
+    PRECISIONS,
     Target,
     column_scales,
     pack_bias,
@@ -26,7 +27,7 @@ from satsuma.engine.protocol import Encoder, Microbatch, Width
 from satsuma.errors import EngineError
 from satsuma.settings import load_settings
 from satsuma.store.manifest import ModelFiles, ModelManifest
-from satsuma.types import IntArray, Precision
+from satsuma.types import IntArray
 
 TARGET = Target("test", panel_columns=16, quad_limit=126)
 LENGTHS = (1, 64, 7, 30, 2, 13)
@@ -43,7 +44,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory, all_minilm_files: ModelFiles) 
     return ModelFiles(manifest, root / "model", root / "graphs", "1" * 64)
 
 
-@pytest.fixture(scope="module", params=list(Precision))
+@pytest.fixture(scope="module", params=PRECISIONS)
 def encoder(request: pytest.FixtureRequest, odd: ModelFiles) -> Encoder:
     """The model, in each precision."""
     flags = {"threads": 3, "engine": "native", "precision": request.param}
@@ -173,7 +174,7 @@ def test_every_kind_of_kernels_here_is_right() -> None:
     """What this processor runs, against plain C."""
     *fast, plain = library.list_kernels()
     for kernels in fast:
-        for precision in Precision:
+        for precision in PRECISIONS:
             assert verify.is_right(kernels, plain, precision), kernels.target.name
 
 

@@ -13,7 +13,7 @@ from satsuma.engine.load import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError, OverloadedError, ShuttingDownError
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import MAX_BACKGROUND_TOKENS
+from satsuma.scheduler.policy import MAX_BACKGROUND_TOKENS, Pace
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.types import FloatArray, IntArray, Pooling
 
@@ -56,7 +56,7 @@ def make_scheduler(encoder: SteppedEncoder) -> Iterator[MakeScheduler]:
         num_lanes: int = 1, deadline_s: float = 60.0, max_waiting_tokens: int = 0
     ) -> Scheduler:
         limits = Limits(deadline_s, max_waiting_tokens)
-        made.append(Scheduler(num_lanes=num_lanes, token_budget=BUDGET, limits=limits))
+        made.append(Scheduler(num_lanes=num_lanes, pace=Pace(BUDGET), limits=limits))
         return made[-1]
 
     yield make

@@ -14,7 +14,7 @@ from satsuma.engine.load import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import EXPRESS_TOKENS
+from satsuma.scheduler.policy import EXPRESS_TOKENS, Pace
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.scheduler.tickets import Outcome
 from satsuma.types import FloatArray, IntArray, Pooling
@@ -54,7 +54,7 @@ def encoder() -> Iterator[HeldEncoder]:
 def scheduler(request: pytest.FixtureRequest, encoder: HeldEncoder) -> Iterator[Scheduler]:
     """Of one core, and of two."""
     limits = Limits(60.0, 0)
-    made = Scheduler(num_lanes=request.param, token_budget=BUDGET, limits=limits)
+    made = Scheduler(num_lanes=request.param, pace=Pace(BUDGET), limits=limits)
     yield made
     encoder.gate.set()
     made.close()
@@ -146,7 +146,7 @@ def test_bulk_work_goes_on_under_a_flood_of_queries(
 
 def test_a_query_is_not_filled_up_with_bulk_work(encoder: HeldEncoder) -> None:
     """Else it would be answered when that is."""
-    scheduler = Scheduler(num_lanes=1, token_budget=BUDGET, limits=Limits(60.0, 0))
+    scheduler = Scheduler(num_lanes=1, pace=Pace(BUDGET), limits=Limits(60.0, 0))
     blocker = scheduler.submit(encoder, [text(LONG)], Pooling.MEAN)
     until(lambda: encoder.num_held == 1)
     bulk = scheduler.submit(encoder, [text(8)] * 40, Pooling.MEAN)
@@ -190,7 +190,7 @@ def test_answered_queries_are_not_kept(scheduler: Scheduler, encoder: HeldEncode
 
 def test_slow_small_runs_do_not_lower_the_rate(encoder: HeldEncoder) -> None:
     """After some lone queries as much bulk work is let in as before."""
-    scheduler = Scheduler(num_lanes=1, token_budget=BUDGET, limits=Limits(1.0, 0))
+    scheduler = Scheduler(num_lanes=1, pace=Pace(BUDGET), limits=Limits(1.0, 0))
     scheduler.note_rate(encoder, 1000, 1.0)
     slow = FakeEncoder(delay_s=0.02)
     scheduler.note_rate(slow, 1000, 1.0)

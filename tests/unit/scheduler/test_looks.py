@@ -11,7 +11,7 @@ from satsuma.scheduler import waiting
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane
-from satsuma.scheduler.policy import find_pressed, size_of
+from satsuma.scheduler.policy import Pace, find_pressed, size_of
 from satsuma.scheduler.tickets import make_ticket
 from satsuma.types import Pooling
 
@@ -42,7 +42,7 @@ def clock() -> Clock:
 def board(clock: Clock) -> Board:
     """A crowded one: requests of 60 tokens that take 36 s in all."""
     limits = Limits(DEADLINE_S, max_waiting_tokens=0)
-    board = Board(num_lanes=2, token_budget=TOKEN_BUDGET, limits=limits, clock=clock)
+    board = Board(num_lanes=2, pace=Pace(TOKEN_BUDGET), limits=limits, clock=clock)
     encoder = FakeEncoder()
     board.queue(encoder).rate.note_run(1_000, 1_000 / RATE_TOKENS_PER_S)
     for _ in range(NUM_REQUESTS):

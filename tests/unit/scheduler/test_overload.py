@@ -24,7 +24,7 @@ from satsuma.errors import OverloadedError
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane
-from satsuma.scheduler.policy import EXPRESS_TOKENS, size_of
+from satsuma.scheduler.policy import EXPRESS_TOKENS, Pace, size_of
 from satsuma.scheduler.run import Run
 from satsuma.scheduler.tickets import Item, Ticket, make_ticket
 from satsuma.types import Pooling
@@ -78,7 +78,7 @@ class Engine:
         """Begin with an empty board."""
         limits = Limits(DEADLINE_S, max_waiting_tokens=0)
         self._board = Board(
-            num_lanes=NUM_LANES, token_budget=TOKEN_BUDGET, limits=limits, clock=lambda: self.now_s
+            num_lanes=NUM_LANES, pace=Pace(TOKEN_BUDGET), limits=limits, clock=lambda: self.now_s
         )
         self._encoder = FakeEncoder()
         self._board.queue(self._encoder).rate.note_run(1_000, 1_000 / RATE_TOKENS_PER_S)

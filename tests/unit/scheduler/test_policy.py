@@ -11,6 +11,7 @@ from satsuma.scheduler.policy import (
     MAX_PADDING_RATIO,
     MIN_SHARE_TOKENS,
     UNMEASURED_TOKENS_PER_S,
+    Pace,
     Size,
     choose_express,
     choose_items,
@@ -127,17 +128,17 @@ def test_a_single_lane_is_always_wide() -> None:
 @given(st.integers(1, 100_000), budgets, st.integers(1, 64), st.integers(0, 63))
 def test_a_share_never_exceeds_the_budget(waiting: int, budget: int, lanes: int, busy: int) -> None:
     """Shares leave the others their part, within the budget."""
-    share = share_budget(waiting, budget, lanes, busy)
+    share = share_budget(waiting, Pace(budget), lanes, busy)
     assert 0 < share <= budget
     assert share * lanes >= min(waiting, budget)
 
 
 def test_shares_are_even() -> None:
     """Two idle lanes get half of what waits each; the end of a queue is cut smaller."""
-    assert share_budget(160, 512, num_lanes=2, num_busy=0) == 80
-    assert share_budget(600, 512, num_lanes=2, num_busy=0) == 300
-    assert share_budget(600, 512, num_lanes=2, num_busy=1) == 300
-    assert share_budget(100, 512, num_lanes=2, num_busy=1) == 128
+    assert share_budget(160, Pace(512), num_lanes=2, num_busy=0) == 80
+    assert share_budget(600, Pace(512), num_lanes=2, num_busy=0) == 300
+    assert share_budget(600, Pace(512), num_lanes=2, num_busy=1) == 300
+    assert share_budget(100, Pace(512), num_lanes=2, num_busy=1) == 128
 
 
 def test_requests_are_sized_by_their_tokens() -> None:
@@ -202,7 +203,7 @@ def test_lanes_end_together(num_lanes: int) -> None:
     while waiting:
         lane = done_at.index(min(done_at))
         num_busy = sum(end > done_at[lane] for end in done_at)
-        chosen = choose_items(waiting, share_budget(sum(waiting), 512, num_lanes, num_busy))
+        chosen = choose_items(waiting, share_budget(sum(waiting), Pace(512), num_lanes, num_busy))
         done_at[lane] += sum(waiting[i] for i in chosen)
         waiting = [size for i, size in enumerate(waiting) if i not in chosen]
     assert sum(num_tokens) / num_lanes > 0.97 * max(done_at)

@@ -14,7 +14,7 @@ from satsuma.engine.load import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError, EngineError, OverloadedError, ShuttingDownError
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import OLDEST_EVERY
+from satsuma.scheduler.policy import OLDEST_EVERY, Pace
 from satsuma.scheduler.rate import Rate
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.scheduler.tickets import Outcome
@@ -49,7 +49,7 @@ def make_scheduler() -> Iterator[MakeScheduler]:
 
     def make(num_lanes: int = 1, token_budget: int = 16, **limits: float) -> Scheduler:
         chosen = Limits(limits.get("deadline_s", 60.0), int(limits.get("max_waiting_tokens", 0)))
-        made.append(Scheduler(num_lanes=num_lanes, token_budget=token_budget, limits=chosen))
+        made.append(Scheduler(num_lanes=num_lanes, pace=Pace(token_budget), limits=chosen))
         return made[-1]
 
     yield make
@@ -259,7 +259,7 @@ def test_two_models_share_the_lanes(make_scheduler: MakeScheduler) -> None:
 
 def test_close_finishes_running_work_and_refuses_the_rest() -> None:
     """What runs is answered, what waits and what comes gets ShuttingDownError."""
-    scheduler = Scheduler(num_lanes=1, token_budget=16, limits=Limits(60.0, 0))
+    scheduler = Scheduler(num_lanes=1, pace=Pace(16), limits=Limits(60.0, 0))
     encoder = GatedEncoder()
     runs = occupy(scheduler, encoder)
     waits = scheduler.submit(encoder, [ids(2)], Pooling.MEAN)
@@ -306,7 +306,7 @@ def test_many_threads_lose_nothing(make_scheduler: MakeScheduler) -> None:
 def test_a_failure_while_closing_leaves_nobody_waiting() -> None:
     """Items that would be tried again are refused once nothing will run them."""
     scheduler, encoder = (
-        Scheduler(num_lanes=1, token_budget=16, limits=Limits(60.0, 0)),
+        Scheduler(num_lanes=1, pace=Pace(16), limits=Limits(60.0, 0)),
         GatedEncoder(),
     )
     futures = [scheduler.submit(encoder, [ids(POISON), ids(2)], Pooling.MEAN) for _ in range(2)]

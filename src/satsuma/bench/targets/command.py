@@ -90,7 +90,7 @@ def _measure_server(
     _progress("one short request")
     yield overhead_row(setting)
     _progress("many clients")
-    with Ai(models_dir=models_dir, skip_self_test=True) as ai:
+    with Ai(models_dir=models_dir, device="cpu", skip_self_test=True) as ai:
         yield many_clients_row(setting, ai)
     _progress("queries beside bulk work")
     yield beside_bulk_row(setting)

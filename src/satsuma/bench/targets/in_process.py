@@ -21,9 +21,9 @@ ONE_LANE = Target("the same in one lane of all cores, against a lane a core", Un
 CEILINGS_A_TURN = 4  # samples, which make a second
 
 _VARIANTS: dict[str, dict[str, str | int]] = {
-    "fp32": {},
+    "fp32": {"device": "cpu"},
     "int8": {"precision": "int8"},
-    "one lane": {"lanes": 1},
+    "one lane": {"device": "cpu", "lanes": 1},
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from satsuma.types import FloatArray, Int8Array, Precision
 
+PRECISIONS = (Precision.FP32, Precision.INT8)  # those that the kernels have
 _INT8_MAX = 127
 INT8_GROUP = 4  # consecutive inputs that a lane of the int8 kernels multiplies at once
 _TWO_GROUPS = 8  # inputs that one pass of their loop takes

@@ -23,7 +23,7 @@ from satsuma.engine.architectures.qwen3 import Qwen3Config
 from satsuma.engine.native.crews import Crews
 from satsuma.engine.native.encoder import NativeEncoder
 from satsuma.engine.native.library import Kernels, list_kernels
-from satsuma.engine.native.packing import Layout
+from satsuma.engine.native.packing import PRECISIONS, Layout
 from satsuma.engine.native.program import write_program
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.engine.topology import plan_places
@@ -96,7 +96,7 @@ def best_kernels() -> Kernels:
 
 def _first_right(candidates: Sequence[Kernels], plain: Kernels) -> Kernels:
     for kernels in candidates:
-        if all(is_right(kernels, plain, precision) for precision in Precision):
+        if all(is_right(kernels, plain, precision) for precision in PRECISIONS):
             return kernels
         _LOGGER.warning(
             "the %s kernels give other results than plain C on this processor; "

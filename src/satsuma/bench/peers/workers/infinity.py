@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
-import torch  # type: ignore[import-not-found]
+import torch
 from infinity_emb import AsyncEmbeddingEngine, EngineArgs  # type: ignore[import-not-found]
 
 from satsuma.bench.peers.protocol import Embedder, Options, Vectors, serve

@@ -101,7 +101,7 @@ def _command(options: Options, model: str, base_url: str, data_dir: str) -> list
         "--threads": str(options.threads),
         "--precision": options.precision,
     }
-    command = [sys.executable, "-m", "satsuma", "serve", "--skip-self-test"]
+    command = [sys.executable, "-m", "satsuma", "serve", "--device", "cpu", "--skip-self-test"]
     return [*command, *(part for flag in flags.items() for part in flag)]
 
 

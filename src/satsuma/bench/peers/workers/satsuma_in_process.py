@@ -7,7 +7,7 @@ from pathlib import Path
 
 from satsuma.ai import Ai
 from satsuma.bench.peers.protocol import Embedder, Options, Vectors, serve
-from satsuma.types import Precision
+from satsuma.engine.native.packing import PRECISIONS
 
 
 def check_precision(precision: str) -> None:
@@ -16,7 +16,7 @@ def check_precision(precision: str) -> None:
     Raises:
         ValueError: says what it has.
     """
-    known = [str(one) for one in Precision]
+    known = [str(one) for one in PRECISIONS]
     if precision not in known:
         raise ValueError(f"{precision} is not supported by this build, which has {known}")
 
@@ -34,6 +34,7 @@ class InProcess(Embedder):
         self._ai = Ai(
             models_dir=folder.parent,
             threads=options.threads,
+            device="cpu",
             precision=options.precision,
             skip_self_test=True,
         )

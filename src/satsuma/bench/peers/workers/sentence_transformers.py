@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch  # type: ignore[import-not-found]
+import torch
 from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found]
 
 from satsuma.bench.peers.protocol import Embedder, Options, Vectors, serve

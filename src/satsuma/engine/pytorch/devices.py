@@ -1,0 +1,99 @@
+"""The devices that PyTorch sees here, and what each can do."""
+
+from __future__ import annotations
+
+import torch
+
+from satsuma.errors import EngineError
+from satsuma.types import Precision
+
+_GIB = 2**30
+_AMPERE = 8  # the first generation of cards with bfloat16 in its matrix units
+
+
+def find_devices(name: str) -> tuple[torch.device, ...]:
+    """Give the devices of a name: `cuda` is every card, `cuda:1` the second.
+
+    Raises:
+        EngineError: if there is no such device; the message says what there is.
+    """
+    kind, _, index = name.partition(":")
+    if kind == "cpu":
+        return (torch.device("cpu"),)
+    if kind == "mps":
+        return (_require_mps(),)
+    count = _count_cards()
+    if not index:
+        return tuple(torch.device("cuda", number) for number in range(count))
+    if int(index) >= count:
+        there = ", ".join(f"cuda:{number}" for number in range(count))
+        raise EngineError(f"There is no device {name}; PyTorch sees {there}.")
+    return (torch.device("cuda", int(index)),)
+
+
+def has_cards() -> bool:
+    """Tell whether PyTorch can use a card here."""
+    return bool(torch.cuda.is_available())
+
+
+def check_precision(device: torch.device, precision: Precision) -> None:
+    """Refuse what a device does not compute.
+
+    Raises:
+        EngineError: if it lacks the precision; the message says what it has.
+    """
+    if precision is Precision.INT8:
+        raise EngineError(
+            "Precision int8 needs the native engine, and PyTorch was chosen. Use --device cpu "
+            "without --engine torch, or fp16 or bf16."
+        )
+    if precision is not Precision.BF16 or _has_bf16(device):
+        return
+    raise EngineError(f"{describe(device)} has no bf16; use --precision fp16 or fp32.")
+
+
+def describe(device: torch.device) -> str:
+    """Name a device for people."""
+    if device.type != "cuda":
+        return {"cpu": "the CPU", "mps": "Apple's GPU"}[device.type]
+    found = torch.cuda.get_device_properties(device)
+    return f"{device} ({found.name}, {found.total_memory / _GIB:.0f} GiB)"
+
+
+def describe_all(name: str) -> str:
+    """Name the devices of a name, and whose release of PyTorch runs them.
+
+    Raises:
+        EngineError: as `find_devices`.
+    """
+    devices = ", ".join(map(describe, find_devices(name)))
+    return f"PyTorch {torch.__version__} on {devices}"
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Say how much memory a card has."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda" and not torch.version.hip:
+        return bool(torch.cuda.get_device_capability(device)[0] >= _AMPERE)
+    return True
+
+
+def _count_cards() -> int:
+    if has_cards():
+        return int(torch.cuda.device_count())
+    raise EngineError(f"PyTorch {torch.__version__} {_why_no_card()}; `--device cpu` needs none.")
+
+
+def _why_no_card() -> str:
+    if not torch.version.cuda and not torch.version.hip:
+        return "is a build without CUDA: install the one for your card (docs/gpu.md)"
+    return "sees no card: look at `nvidia-smi`, the driver and CUDA_VISIBLE_DEVICES"
+
+
+def _require_mps() -> torch.device:
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    raise EngineError("PyTorch sees no GPU of Apple's here; `--device cpu` needs none.")

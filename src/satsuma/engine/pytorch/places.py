@@ -1,0 +1,110 @@
+"""Where runs happen: each device's streams, and which device a run goes to.
+
+All models share them, since the scheduler shares the devices among all models. A card takes several
+runs at once, each on a stream of its own: while one computes, the next is packed, sent and queued
+behind it, and the one before is copied back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cache
+
+import torch
+
+from satsuma.engine.protocol import Width
+from satsuma.types import FloatArray
+
+_URGENT = -1  # a stream's priority; lower goes first
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A device, and those of its streams that nobody uses.
+
+    Attributes:
+        num_runs: that it has now.
+        idle: streams, by whether they are urgent.
+    """
+
+    device: torch.device
+    num_runs: int = 0
+    idle: dict[bool, list[torch.cuda.Stream]] = field(default_factory=lambda: {False: [], True: []})
+
+    def take_stream(self, *, is_urgent: bool) -> torch.cuda.Stream | None:
+        """Take an idle stream or a new one; None where the device has none."""
+        if self.device.type != "cuda":
+            return None
+        if self.idle[is_urgent]:
+            return self.idle[is_urgent].pop()
+        return torch.cuda.Stream(self.device, priority=_URGENT if is_urgent else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A run's place on a device.
+
+    Attributes:
+        number: of the device.
+        device: to run on.
+        stream: what it runs in; None where the device has none.
+    """
+
+    number: int
+    device: torch.device
+    stream: torch.cuda.Stream | None
+
+    def enter(self) -> AbstractContextManager[object]:
+        """Let what is computed meanwhile go to this stream."""
+        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+
+    def fetch(self, rows: torch.Tensor) -> FloatArray:
+        """Wait for rows (T, H) float32, and bring them here."""
+        if self.stream is None:
+            return rows.cpu().numpy()  # type: ignore[no-any-return]
+        host = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
+        host.copy_(rows, non_blocking=True)
+        done = torch.cuda.Event(blocking=True)  # sleeps: the cores have tokens to make
+        done.record(self.stream)
+        done.synchronize()
+        return host.numpy()  # type: ignore[no-any-return]  # the memory is let go with it
+
+    def free_memory(self) -> None:
+        """Give back what PyTorch keeps of the device's memory."""
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):
+                torch.cuda.empty_cache()
+
+
+class Places:
+    """Lends devices to runs. Thread-safe."""
+
+    def __init__(self, devices: Sequence[torch.device]) -> None:
+        """Start with all of them idle."""
+        self._lock = threading.Lock()
+        self._places = [Place(device) for device in devices]
+
+    @contextmanager
+    def lend(self, width: Width) -> Iterator[Seat]:
+        """Lend the device that has the fewest runs; a lone core's run is an urgent query."""
+        is_urgent = width is Width.ONE_CORE
+        with self._lock:
+            number, place = min(enumerate(self._places), key=lambda one: one[1].num_runs)
+            place.num_runs += 1
+            stream = place.take_stream(is_urgent=is_urgent)
+        try:
+            yield Seat(number, place.device, stream)
+        finally:
+            with self._lock:
+                place.num_runs -= 1
+                if stream is not None:
+                    place.idle[is_urgent].append(stream)
+
+
+@cache
+def share_places(devices: tuple[torch.device, ...]) -> Places:
+    """Return the places of all models that run on these devices."""
+    return Places(devices)

@@ -1,0 +1,307 @@
+"""The engine on PyTorch, on its build for the CPU: every family, half precisions, memory, devices.
+
+Runs where PyTorch is: tests/functional/test_torch_units.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is in an environment of its own")
+
+import torch
+from safetensors.numpy import load_file, save_file
+from support.engines import load_local
+from support.families import CONFIGS, random_items, write_family
+
+from satsuma.engine.architectures.steps import Attend
+from satsuma.engine.protocol import Encoder, Microbatch, Width
+from satsuma.engine.pytorch import attention, devices, encoder, program
+from satsuma.engine.pytorch.inputs import Inputs, send
+from satsuma.engine.pytorch.places import Places
+from satsuma.errors import EngineError, UnsupportedModelError
+from satsuma.store.manifest import ModelFiles
+from satsuma.types import FloatArray, Precision
+
+LENGTHS = (1, 2, 9, 40, 120)
+CPU = torch.device("cpu")
+TOLERANCE = 1e-5  # between engines in fp32, of hidden states of about unit size
+# The least cosine of a token's hidden state to fp32's, and of a text's alone to its own in a mix.
+LEAST_COSINES = {Precision.FP16: 0.9999, Precision.BF16: 0.999}
+NEIGHBOUR_COSINES = {Precision.FP32: 0.999999, Precision.FP16: 0.9999, Precision.BF16: 0.999}
+
+
+@pytest.fixture(scope="module", params=[*CONFIGS])
+def family(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    all_minilm_files: ModelFiles,
+) -> Path:
+    """A family's encoder, with random weights."""
+    place = tmp_path_factory.mktemp("pytorch") / request.param
+    tokenizer_json = all_minilm_files.folder / "tokenizer.json"
+    return write_family(place, request.param, tokenizer_json, has_modules=False)
+
+
+@pytest.fixture
+def bert(tmp_path: Path, all_minilm_files: ModelFiles) -> Path:
+    """One family of its own, for tests that change it."""
+    tokenizer_json = all_minilm_files.folder / "tokenizer.json"
+    return write_family(tmp_path / "bert", "xlm_roberta", tokenizer_json, has_modules=False)
+
+
+@cache
+def encoder_of(folder: Path, precision: Precision = Precision.FP32) -> Encoder:
+    """A family's encoder, loaded once for all tests."""
+    return load_local(folder, engine="torch", precision=precision).encoder
+
+
+def states_of(encoder: Encoder, lengths: tuple[int, ...] = LENGTHS) -> FloatArray:
+    """Encode random texts in one microbatch."""
+    return encoder.encode(Microbatch.pack(random_items(lengths)), Width.ONE_LANE)
+
+
+def least_cosine(one: FloatArray, other: FloatArray) -> float:
+    """Of two (T, H), row by row; a classifier's rows of one value count together."""
+    if one.shape[1] == 1:
+        one, other = one.T, other.T
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float(((one * other).sum(axis=1) / norms).min())
+
+
+def test_every_family_equals_the_native_engine(family: Path) -> None:
+    """In fp32, in every value."""
+    native = states_of(load_local(family, engine="native").encoder)
+    scale = max(1.0, float(np.sqrt(np.mean(native**2))))
+    states = states_of(encoder_of(family))
+    np.testing.assert_allclose(states, native, rtol=0, atol=TOLERANCE * scale)
+
+
+@pytest.mark.parametrize("precision", [*LEAST_COSINES])
+def test_half_precisions_point_the_same_way(family: Path, precision: Precision) -> None:
+    """Every token's hidden state; a model that goes beyond fp16 says so."""
+    if (family.name, precision) == ("gemma3", Precision.FP16):
+        with pytest.raises(EngineError, match="use --precision bf16"):
+            load_local(family, engine="torch", precision=precision)
+        return
+    whole, half = states_of(encoder_of(family)), states_of(encoder_of(family, precision))
+    assert half.dtype == np.float32
+    assert least_cosine(half, whole) > LEAST_COSINES[precision]
+
+
+@pytest.mark.parametrize("precision", [*NEIGHBOUR_COSINES])
+def test_neighbours_change_next_to_nothing(family: Path, precision: Precision) -> None:
+    """A text alone, and among others."""
+    if (family.name, precision) == ("gemma3", Precision.FP16):
+        pytest.skip("refused")
+    encoder = encoder_of(family, precision)
+    alone = [encoder.encode(Microbatch.pack([one]), Width.ONE_CORE) for one in random_items()]
+    assert least_cosine(np.concatenate(alone), states_of(encoder)) > NEIGHBOUR_COSINES[precision]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")  # its way on the CPU
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+def test_jagged_attention_equals_that_by_item(num_kv_heads: int) -> None:
+    """Cards use it in fp32; here it is the same arithmetic, where all see all."""
+    step = Attend(4, num_kv_heads, 16, "qkv", "attended")
+    inputs = packed_inputs()
+    rows = torch.randn(sum(LENGTHS), (4 + 2 * num_kv_heads) * 16)
+    with torch.inference_mode():
+        jagged = attention.attend_jagged(step, rows, inputs)
+        by_item = attention.attend_by_item(step, rows, inputs)
+    torch.testing.assert_close(jagged, by_item, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_a_window_hides_what_is_beyond(is_causal: bool) -> None:
+    """A token sees those nearer than the window, and behind it if it looks both ways."""
+    step = Attend(1, 1, 8, "qkv", "attended", is_causal, window=3)
+    rows = torch.randn(sum(LENGTHS), 24)
+    attended = attention.attend_by_item(step, rows, packed_inputs())
+    start, place = sum(LENGTHS[:-1]), 50  # in the last item
+    seen = range(place - 2, place + 1 if is_causal else place + 3)
+    query, key, value = rows[start:].split(8, dim=1)
+    shares = torch.softmax(query[place] @ key[list(seen)].T, dim=-1)
+    torch.testing.assert_close(attended[start + place], shares @ value[list(seen)])
+
+
+def packed_inputs() -> Inputs:
+    """Items of mixed lengths, on the CPU."""
+    return send(Microbatch.pack(random_items(LENGTHS)), CPU)
+
+
+def test_a_microbatch_travels_in_one_piece() -> None:
+    """Tokens, places and starts, in what the kernels take."""
+    inputs = send(Microbatch(np.array([7, 8, 9]), np.array([1, 2])), CPU)
+    assert inputs.token_ids.tolist() == [7, 8, 9]
+    assert inputs.positions.tolist() == [0, 0, 1]
+    assert inputs.starts.tolist() == [0, 1, 3]
+    assert {inputs.token_ids.dtype, inputs.starts.dtype} == {torch.int32}
+
+
+class SmallMemory:
+    """A program that fits a few tokens at a time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most_tokens: int) -> None:
+        """Stand in front of the real one."""
+        self.runs: list[tuple[int, ...]] = []
+        run = program.Program.run
+
+        def guarded(self_: program.Program, inputs: Inputs) -> torch.Tensor:
+            self.runs.append(inputs.lengths)
+            if sum(inputs.lengths) > most_tokens:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return run(self_, inputs)
+
+        monkeypatch.setattr(program.Program, "run", guarded)
+
+
+def test_what_does_not_fit_the_memory_runs_in_halves(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And gives what it would have given whole, in its order."""
+    encoder = load_local(bert, engine="torch").encoder
+    lengths = (30, 2, 9, 40, 35, 8)
+    whole = states_of(encoder, lengths)
+    memory = SmallMemory(monkeypatch, most_tokens=50)
+    np.testing.assert_allclose(states_of(encoder, lengths), whole, rtol=0, atol=TOLERANCE)
+    halves = [(30, 2, 9, 40), (30, 2, 9), (40,), (35, 8)]
+    assert memory.runs == [lengths, *halves]
+
+
+def test_a_text_that_does_not_fit_alone_is_an_error(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing left to cut."""
+    loaded = load_local(bert, engine="torch").encoder
+    SmallMemory(monkeypatch, most_tokens=50)
+    with pytest.raises(EngineError, match="A text of 60 tokens does not fit the device's memory"):
+        states_of(loaded, (3, 60))
+
+
+def test_a_failure_of_pytorch_is_an_engine_s(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler tries each item alone then."""
+
+    def fail(_self: program.Program, _inputs: Inputs) -> torch.Tensor:
+        raise RuntimeError("device-side assert")
+
+    loaded = load_local(bert, engine="torch").encoder
+    monkeypatch.setattr(program.Program, "run", fail)
+    with pytest.raises(EngineError, match="PyTorch failed: device-side assert"):
+        states_of(loaded)
+
+
+def test_runs_go_to_the_device_with_the_fewest() -> None:
+    """Several cards share what waits; here they are the CPU, several times."""
+    places = Places([CPU, CPU, CPU])
+    with places.lend(Width.ONE_LANE) as one, places.lend(Width.ONE_LANE) as other:
+        with places.lend(Width.ONE_CORE) as third, places.lend(Width.ONE_LANE) as fourth:
+            assert {one.number, other.number, third.number} == {0, 1, 2}
+            assert fourth.number == 0
+        with places.lend(Width.ONE_LANE) as again:
+            assert again.number == 2
+
+
+def test_each_device_has_the_weights(bert: Path) -> None:
+    """Whichever of them a run goes to, the vectors are the same."""
+    loaded = load_local(bert, engine="torch").encoder
+    assert isinstance(loaded, encoder.TorchEncoder)
+    expected = states_of(loaded)
+    assert loaded._programs is not None
+    loaded._programs = [loaded._programs[0]] * 2
+    loaded._places = Places([CPU, CPU])
+    with loaded._places.lend(Width.ONE_LANE) as seat:
+        assert seat.number == 0
+        np.testing.assert_allclose(states_of(loaded), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_weights_beyond_fp16_are_refused(bert: Path) -> None:
+    """They would become infinite."""
+    path = bert / "model.safetensors"
+    tensors = load_file(path)
+    tensors["encoder.layer.1.output.dense.weight"][3, 5] = 1e6
+    save_file(tensors, path)
+    load_local(bert, engine="torch", precision="bf16")
+    with pytest.raises(UnsupportedModelError, match="not finite in fp16"):
+        load_local(bert, engine="torch", precision="fp16")
+
+
+def test_int8_is_refused(bert: Path) -> None:
+    """Nobody gets another precision than asked for."""
+    with pytest.raises(EngineError, match="int8 needs the native engine"):
+        load_local(bert, engine="torch", precision="int8")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("cuda", "--device cpu"), ("cuda:1", "--device cpu"), ("mps", "no GPU of Apple's")],
+)
+def test_a_device_that_is_not_here_is_named(name: str, message: str) -> None:
+    """With what would do."""
+    with pytest.raises(EngineError, match=message):
+        devices.find_devices(name)
+
+
+def test_a_card_s_number_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message lists what there is."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [str(one) for one in devices.find_devices("cuda")] == ["cuda:0", "cuda:1"]
+    assert [str(one) for one in devices.find_devices("cuda:1")] == ["cuda:1"]
+    with pytest.raises(EngineError, match="no device cuda:2; PyTorch sees cuda:0, cuda:1"):
+        devices.find_devices("cuda:2")
+
+
+def test_an_older_card_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be emulated, slower than fp32."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    monkeypatch.setattr(devices, "describe", str)
+    card = torch.device("cuda:0")
+    devices.check_precision(card, Precision.FP16)
+    with pytest.raises(EngineError, match="cuda:0 has no bf16; use --precision fp16"):
+        devices.check_precision(card, Precision.BF16)
+
+
+def test_flash_attention_is_taken_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Ampere on, for heads of usual widths."""
+    capabilities = {"cuda:0": (8, 0), "cuda:1": (7, 5)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda one: capabilities[str(one)])
+    attention._has_varlen.cache_clear()
+    one, other = torch.device("cuda:0"), torch.device("cuda:1")
+    assert attention._has_varlen(one, 64)
+    assert not attention._has_varlen(one, 20)
+    assert not attention._has_varlen(one, 512)
+    assert not attention._has_varlen(other, 64)
+    attention._has_varlen.cache_clear()
+
+
+def test_flash_attention_is_called_as_this_release_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its arguments are bound to its own signature; what it computes needs a card."""
+    from inspect import signature  # noqa: PLC0415
+
+    from torch.nn.attention import varlen  # noqa: PLC0415
+
+    real = signature(varlen.varlen_attn)
+    seen: list[dict[str, object]] = []
+
+    def varlen_attn(*arguments: torch.Tensor, **options: object) -> torch.Tensor:
+        seen.append(real.bind(*arguments, **options).arguments)
+        return arguments[0]
+
+    varlen_attn.__signature__ = real  # type: ignore[attr-defined]
+    monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
+    step = Attend(4, 2, 16, "qkv", "attended", is_causal=True, window=5)
+    rows = torch.randn(sum(LENGTHS), 8 * 16)
+    for one in (step, replace(step, is_causal=False, window=0)):
+        assert attention.attend_varlen(one, rows, packed_inputs()).shape == (len(rows), 64)
+    assert [one["window_size"] for one in seen] == [(4, 0), (-1, -1)]
+    assert all(one["enable_gqa"] and one["scale"] == 1.0 for one in seen)
+    assert all((one["max_q"], one["max_k"]) == (120, 120) for one in seen)
