@@ -50,14 +50,15 @@ class Chunker:
         room = self.chunk_tokens - _NUM_SPECIAL_TOKENS
         if len(spans) <= room:
             return [Chunk(0, 0, len(text))]
-        runs = cut_spans([span.begins_word for span in spans], room, self.overlap_tokens)
+        begin_words = bytes(span.begins_word for span in spans)
+        runs = cut_spans(begin_words, room, self.overlap_tokens)
         return [
             Chunk(number, spans[begin].start, spans[end - 1].end)
             for number, (begin, end) in enumerate(runs)
         ]
 
 
-def cut_spans(begins_word: Sequence[bool], room: int, overlap: int) -> Iterator[tuple[int, int]]:
+def cut_spans(begins_word: Sequence[int], room: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Cut a run of tokens into runs that begin and end with words.
 
     A word that is longer than the room is cut all the same. Every token is in some run.
@@ -81,7 +82,7 @@ def cut_spans(begins_word: Sequence[bool], room: int, overlap: int) -> Iterator[
         begin, end = next(run for run in runs if run[1] > end)  # the last one always gets on
 
 
-def _word_end(begins_word: Sequence[bool], begin: int, room: int) -> int:
+def _word_end(begins_word: Sequence[int], begin: int, room: int) -> int:
     """End a run with a word, if one ends within the room; else where the room ends."""
     end = min(begin + room, len(begins_word))
     if end == len(begins_word):
