@@ -74,7 +74,9 @@ async def test_tokens_of_a_minute(service: InTestService) -> None:
         assert refused.json()["error"]["code"] == "rate_limited"
 
 
-@pytest.mark.parametrize("path", ["/v1/rerank", "/client/v4/accounts/me/ai/v1/rerank"])
+@pytest.mark.parametrize(
+    "path", ["/v1/rerank", "/v2/rerank", "/client/v4/accounts/me/ai/v1/rerank"]
+)
 async def test_reranking_counts_too(service: InTestService, path: str) -> None:
     """It uses the engine as embedding does."""
     body = {"model": MODEL, "query": "a", "documents": ["one", "two"]}

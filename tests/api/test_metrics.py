@@ -114,6 +114,7 @@ async def test_scraping_wants_a_token_once_there_is_one(
         ("/v1/embeddings", "openai"),
         ("/client/v4/accounts/me/ai/v1/embeddings", "openai"),
         ("/v1/rerank", "openai"),
+        ("/v2/rerank", "openai"),
         ("/client/v4/accounts/me/ai/models/search", "catalog"),
         ("/ready", "operations"),
         ("/metrics", "operations"),
