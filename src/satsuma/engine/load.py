@@ -18,7 +18,7 @@ from satsuma.engine.backends import (
     count_threads,
     describe_engine,
 )
-from satsuma.engine.fake import FakeEncoder
+from satsuma.engine.fake import FakeEncoder, PacedEncoder
 from satsuma.engine.heads import TokenHeads, load_heads
 from satsuma.engine.packed_cache import cache_key, open_packed
 from satsuma.engine.pooling import pool
@@ -40,6 +40,7 @@ __all__ = [
     "FakeEncoder",
     "LoadedModel",
     "ModelTraits",
+    "PacedEncoder",
     "check_model",
     "count_lanes",
     "count_threads",
