@@ -200,7 +200,7 @@ def test_words_are_forgotten_before_they_fill_the_memory(
 ) -> None:
     """And are learnt again, with the same ids."""
     before = [one.ids.tolist() for one in tokenizer.tokenize(["red green", "blue " + "x" * 90])]
-    monkeypatch.setattr("satsuma.engine.tokenizer._MAX_WORDS", 1)
+    monkeypatch.setattr("satsuma.engine.words._MAX_WORDS", 1)
     after = [
         one.ids.tolist() for one in tokenizer.tokenize(["red green", "cyan", "blue " + "x" * 90])
     ]
