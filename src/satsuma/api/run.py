@@ -63,10 +63,13 @@ class Run:
             SatsumaError: whatever is wrong with it.
         """
         ask = await self._read(model, body, is_queue_wanted=is_queue_wanted)
-        if wants_bytes(request):
+        is_raw = wants_bytes(request)
+        if is_raw:
             check_has_rows(ask)
         if isinstance(ask, Parsed):
-            return await self._answer_now(request, model, ask, is_enveloped=is_enveloped)
+            return await self._answer_now(
+                request, model, ask, is_enveloped=is_enveloped, is_raw=is_raw
+            )
         queue = self._queue
         if queue is None:
             raise QueueUnavailableError("This server has none.")
@@ -79,11 +82,17 @@ class Run:
         return await job_response(queue, job, identity, is_enveloped=is_enveloped, render=render)
 
     async def _answer_now(
-        self, request: Request, model: ModelManifest, ask: Parsed, *, is_enveloped: bool
+        self,
+        request: Request,
+        model: ModelManifest,
+        ask: Parsed,
+        *,
+        is_enveloped: bool,
+        is_raw: bool,
     ) -> Response:
         result = await self._inference.embed(request, ask.request)
         headers = answer_headers(result, request_id(request.scope))
-        if wants_bytes(request):
+        if is_raw:
             return bytes_response(result, headers)
         bare = kind_of(model).render(result, ask.shown)
         if result.multi_vectors or result.vectors.size > NUMBERS_AT_ONCE:
