@@ -160,6 +160,7 @@ def _word_pieces(tokenizer: tokenizers.Tokenizer, frame: Frame) -> WordPieces:
         unknown_id=ids.get(model.unk_token, -1),
         longest_word=model.max_input_chars_per_word,
         lowers=tokenizer.normalizer.lowercase,
+        special=tuple(one.content for one in tokenizer.get_added_tokens_decoder().values()),
         before=frame.before,
         after=frame.after,
     )

@@ -171,7 +171,21 @@ def library(all_minilm_files: ModelFiles, all_minilm: LoadedModel) -> tokenizers
 PIECES = st.one_of(
     st.text(st.characters(max_codepoint=127), max_size=12),
     st.text(st.characters(codec="utf-8"), max_size=4),
-    st.sampled_from(["hello", "World", "[SEP]", "##ing", "[unused1]", "don't", "a" * 120, "\x00b"]),
+    st.sampled_from(
+        [
+            "hello",
+            "World",
+            "[SEP]",
+            "##ing",
+            "[unused1]",
+            "[a](b)",
+            "[sep]",
+            "[UNK]",
+            "don't",
+            "a" * 120,
+            "\x00b",
+        ]
+    ),
 )
 
 

@@ -119,7 +119,7 @@ static inline int is_space(uint8_t one) {
 static int is_plain(const uint8_t *text, int64_t length) {
   int wrong = 0;
   for (int64_t i = 0; i < length; i++)
-    wrong |= (text[i] < ' ' && !is_space(text[i])) | (text[i] > '~') | (text[i] == '[');
+    wrong |= (text[i] < ' ' && !is_space(text[i])) | (text[i] > '~');
   return !wrong;
 }
 

@@ -21,8 +21,7 @@ EXPORT void free_vocabulary(struct vocabulary *vocabulary);
 
 /* Read `num_texts` texts, laid end to end as the pieces were, into framed ids laid end to end.
  * Each gets two numbers in `told`: how many ids, `max_tokens` at most, and whether some were cut
- * off. A text that is not plain, as one with "[", which may begin a special token, gets -1 ids.
- * There has to be room for `max_tokens` ids of each. */
+ * off. A text that is not plain, as one with a sign that cannot be printed, gets -1 ids. There has to be room for `max_tokens` ids of each. */
 EXPORT void read_texts(const struct vocabulary *vocabulary, const uint8_t *text,
                        const int64_t *ends, int64_t num_texts, int64_t max_tokens, int64_t *ids,
                        int64_t *told);

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class WordPieces:
         unknown_id: of a word without known pieces, or of too many letters.
         longest_word: letters of a word that is read at all.
         lowers: whether case is lost.
+        special: what stands for one token wherever it is written, such as `[SEP]`.
         before: ids before each text.
         after: ids after it.
     """
@@ -46,6 +48,7 @@ class WordPieces:
     unknown_id: int
     longest_word: int
     lowers: bool
+    special: tuple[str, ...]
     before: TokenIds
     after: TokenIds
 
@@ -73,6 +76,9 @@ class PieceReader:
         self._keeping, self._releasing = _load()
         self._max_tokens = max_tokens
         self._rooms = _Rooms(max_tokens)
+        special = "|".join(map(re.escape, pieces.special))
+        self._find_special = re.compile(special, re.IGNORECASE).search
+        self._beginnings = tuple({one[0] for one in pieces.special})
         made = _make(self._releasing, pieces)
         if not made:
             raise EngineError("There is no memory for a vocabulary.")
@@ -80,7 +86,7 @@ class PieceReader:
         weakref.finalize(self, self._releasing.free_vocabulary, self._vocabulary)
 
     def read(self, texts: Sequence[str]) -> list[Tokens | None]:
-        """Read each text; None for one that is not plain ASCII, or holds "["."""
+        """Read each text; None for one that is not plain ASCII, or has a special token."""
         items: list[Tokens | None] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             items += self._read_some(texts[start : start + _TEXTS_AT_ONCE])
@@ -88,8 +94,8 @@ class PieceReader:
 
     def _read_some(self, texts: Sequence[str]) -> list[Tokens | None]:
         letters = "".join(texts)
-        if not letters.isascii():
-            return self._read_ascii(texts)
+        if not self._is_plain(letters):
+            return self._read_plain(texts)
         room = self._rooms.get()
         room.ends[: len(texts)] = list(accumulate(map(len, texts)))
         library = self._keeping if len(letters) <= _KEEPS_LOCK_BYTES else self._releasing
@@ -97,11 +103,14 @@ class PieceReader:
         library.read_texts(self._vocabulary, *given, room.ids_at, room.told_at)
         return _cut(room.ids, room.told[: 2 * len(texts)].tolist())
 
-    def _read_ascii(self, texts: Sequence[str]) -> list[Tokens | None]:
-        """Read the ASCII ones of some texts."""
-        plain = [text for text in texts if text.isascii()]
-        read = iter(self._read_some(plain) if plain else ())
-        return [next(read) if text.isascii() else None for text in texts]
+    def _read_plain(self, texts: Sequence[str]) -> list[Tokens | None]:
+        """Read the plain ones of some texts, each by itself."""
+        return [self._read_some([one])[0] if self._is_plain(one) else None for one in texts]
+
+    def _is_plain(self, text: str) -> bool:
+        """Tell whether words and signs are all that is in a text; most have no "[" at all."""
+        may_be_special = any(one in text for one in self._beginnings)
+        return text.isascii() and not (may_be_special and self._find_special(text))
 
 
 class _Room:
