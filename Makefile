@@ -10,7 +10,7 @@ NATIVE := scripts/native_build.py $(wildcard src/satsuma/engine/native/*.[ch])
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: no-library help serve site site-serve release test unit clients screenshots client-environments clients-ray ray-test ray-environment torch-environment torch-test million native-all native-test kill-queue chaos soak fuzz audit check format bench bench-gpu bench-peers bench-targets golden docs clean
+.PHONY: no-library help serve site site-serve release test unit clients screenshots client-environments clients-ray ray-test ray-environment torch-environment torch-test million native-all native-test kill-queue chaos soak fuzz audit check format bench bench-gpu bench-peers bench-targets bench-front golden docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,6 +123,9 @@ bench-gpu: ## Measure a card; installs nothing (PYTHON=with-pytorch ARGS="--devi
 
 bench-targets: $(VENV)/.native $(VENV)/.weights ## Measure every promise of speed, for ten minutes
 	@$(BIN)/satsuma bench targets $(ARGS)
+
+bench-front: $(VENV)/.native $(VENV)/.weights ## Measure what passes the server before an engine of 200,000 tokens a second
+	@$(BIN)/python scripts/front_rates.py $(ARGS) --token-budget 16384 --lanes 2
 
 bench-peers: $(VENV)/.native $(VENV)/.weights ## Measure other embedding libraries beside satsuma, for hours
 	@$(BIN)/satsuma bench peers --output build/peers $(ARGS)

@@ -6,6 +6,7 @@
  * a share of what rounding may cost, and exits with 1 if one is above 1.
  */
 #define _GNU_SOURCE
+#include "pieces.h"
 #include "workers.h"
 
 #include <math.h>
@@ -446,6 +447,34 @@ static void test_embedding(int64_t width, int has_positions) {
   free_arrays();
 }
 
+/* Texts of random letters, long words among them, in arrays without a byte to spare. */
+static void test_pieces(int64_t num_texts, int64_t max_tokens) {
+  static const char letters[] = "aabbAB  !\t[\x01\xc3";
+  const int64_t piece_ends[] = {1, 3, 4, 5, 7}, piece_ids[] = {10, 11, 12, 13, 14};
+  const int64_t frame[] = {1, 2};
+  struct vocabulary *vocabulary = make_vocabulary((const uint8_t *)"aab!bbb", piece_ends, piece_ids,
+                                                  3, 5, 0, 200, 1, frame, 1, 1);
+  int64_t *ends = new_array((size_t)num_texts * sizeof *ends), total = 0;
+  for (int64_t i = 0; i < num_texts; i++)
+    ends[i] = total += i % 3 ? (int64_t)(30 * fabsf(any_float())) : 400 * (i & 1);
+  uint8_t *text = new_array((size_t)total);
+  for (int64_t i = 0; i < total; i++) {
+    const int any = (int)((float)(sizeof letters - 2) * fabsf(any_float()));
+    text[i] = i % 1000 < 500 ? 'a' : (uint8_t)letters[any];
+  }
+  int64_t *ids = new_array((size_t)(num_texts * max_tokens) * sizeof *ids), read = 0;
+  int64_t *told = new_array((size_t)(2 * num_texts) * sizeof *told);
+  read_texts(vocabulary, text, ends, num_texts, max_tokens, ids, told);
+  for (int64_t i = 0; i < num_texts; i++) {
+    const int64_t count = told[2 * i];
+    if (count < 0) continue;
+    if (count < 2 || count > max_tokens || ids[read] != 1 || ids[read + count - 1] != 2) worst = 2;
+    read += count;
+  }
+  free_vocabulary(vocabulary);
+  free_arrays();
+}
+
 static int is_failed;
 
 static void report(const char *step) {
@@ -483,6 +512,9 @@ static void test_everything(void) {
   test_embedding(37, 1);
   test_embedding(37, 0);
   report("embedding");
+  for (int64_t max_tokens = 2; max_tokens < 300; max_tokens = max_tokens * 3 + 1)
+    test_pieces(40, max_tokens);
+  report("pieces");
 }
 
 int main(void) {

@@ -1,9 +1,11 @@
-"""Freed memory is the system's again."""
+"""Freed memory is the system's again, and garbage is looked for seldom."""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 
 import pytest
 from support.chaos.trends import anonymous_bytes
@@ -29,3 +31,22 @@ def test_it_may_be_called_again() -> None:
     """With nothing to give back, and on any system."""
     give_back_memory()
     give_back_memory()
+
+
+def test_a_calm_collector_still_collects() -> None:
+    """Cycles go, though later; what was there before is not looked at."""
+    program = """
+import gc, weakref
+from satsuma.memory import calm_collector
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+
+calm_collector()
+assert gc.get_freeze_count() > 1000
+first = weakref.ref(Cycle())
+kept = [[] for _ in range(300_000)]
+assert first() is None
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

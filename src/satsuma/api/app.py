@@ -38,7 +38,10 @@ _EXPOSED = (
     "retry-after",
     "server-timing",
     "x-request-id",
+    "x-satsuma-pooling",
     "x-satsuma-precision",
+    "x-satsuma-prompt-tokens",
+    "x-satsuma-shape",
     "x-satsuma-truncated",
 )
 

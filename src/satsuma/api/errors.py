@@ -83,6 +83,12 @@ class IncompleteRequestError(SatsumaError):
     code = "incomplete_request"
 
 
+class NotAcceptableError(SatsumaError):
+    """The client takes nothing but bytes, and the answer is more than rows of vectors."""
+
+    code = "not_acceptable"
+
+
 class DeprecatedClientError(SatsumaError):
     """A Worker's client speaks an older version of the binding's protocol."""
 
@@ -178,6 +184,7 @@ TABLE: Final[dict[type[SatsumaError], Answer]] = {
     IncompleteRequestError: Answer(
         400, 3003, kind=_AI, prefix="Request is missing headers or body: "
     ),
+    NotAcceptableError: Answer(406, 5006, kind="Bad input", prefix="Error: "),
     DeprecatedClientError: Answer(
         405, 5019, "Request trying to use deprecated SDK version", kind=_AI
     ),

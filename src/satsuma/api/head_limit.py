@@ -12,6 +12,7 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from satsuma.api.hangup import Hangup, with_hangup
 from satsuma.api.joined_writes import JoinedWrites
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
@@ -37,6 +38,7 @@ class LimitedHeadProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head."""
+        self._hangup = Hangup()
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         self._start_timer()
 
@@ -44,6 +46,7 @@ class LimitedHeadProtocol(HttpToolsProtocol):
         """Wait no longer."""
         self._stop_timer()
         super().connection_lost(exc)
+        self._hangup.tell()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and count it if it was all of one head."""
@@ -62,6 +65,7 @@ class LimitedHeadProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._is_in_head = False
         self._num_events += 1
+        with_hangup(self.scope, self._hangup)  # type: ignore[arg-type]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

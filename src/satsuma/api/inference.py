@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from satsuma.api.errors import shorten
+from satsuma.api.hangup import Hangup, hangup_of
 from satsuma.api.listing import find_listed
 from satsuma.api.metering import notes_of
 from satsuma.api.ports import EmbeddingService
@@ -88,7 +89,7 @@ class Inference:
         model, notes = embed_request.model, notes_of(request.scope)
         notes.model = model
         try:
-            result = await _unless_gone(self._service.embed(embed_request), request.receive)
+            result = await _unless_gone(self._service.embed(embed_request), request)
         except ModelError as error:
             notes.model = ""  # it is not here: anybody can make up such names
             if isinstance(error, ModelNotFoundError):
@@ -133,9 +134,13 @@ def _unknown(model: str) -> ModelNotFoundError:
     return ModelNotFoundError(f"No such model {shorten(model)} or task")
 
 
-async def _unless_gone(work: Coroutine[Any, Any, _T], receive: Receive) -> _T:
+async def _unless_gone(work: Coroutine[Any, Any, _T], request: Request) -> _T:
     """Await the work, or drop it once the client has hung up: nobody would read the answer."""
-    with _Watch(receive) as watch:
+    hangup = hangup_of(request.scope)
+    if hangup is not None and hangup.is_lost:
+        work.close()
+        raise ClientDisconnect
+    with _Watch(request.receive, hangup) as watch:
         try:
             return await work
         except asyncio.CancelledError as error:
@@ -150,27 +155,35 @@ async def _unless_gone(work: Coroutine[Any, Any, _T], receive: Receive) -> _T:
 class _Watch:
     """Cancels the current task when the client hangs up.
 
-    Listening takes a task of its own, so it begins only when the work takes long enough to be worth
-    dropping.
+    Our own server's connections tell of their end. Elsewhere listening takes a task of its own, so
+    it begins only when the work takes long enough to be worth dropping.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, hangup: Hangup | None) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - ASGI applications run in tasks
         self.task: asyncio.Task[Any] = task
         self.has_gone = False
         self._is_over = False
         self._receive = receive
+        self._hangup = hangup
+        self._timer: asyncio.TimerHandle | None = None
         self._listening: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        loop = self.task.get_loop()
-        self._timer = loop.call_later(_LISTEN_AFTER_S, self._listen)
+        if self._hangup is not None:
+            self._hangup.listen(self._leave)
+        else:
+            loop = self.task.get_loop()
+            self._timer = loop.call_later(_LISTEN_AFTER_S, self._listen)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over = True
-        self._timer.cancel()
+        if self._hangup is not None:
+            self._hangup.ignore(self._leave)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._listening is not None:
             self._listening.cancel()
         if self.has_gone:
@@ -178,12 +191,15 @@ class _Watch:
 
     def _listen(self) -> None:
         self._listening = asyncio.ensure_future(_disconnected(self._receive))
-        self._listening.add_done_callback(self._leave)
+        self._listening.add_done_callback(self._heard)
 
-    def _leave(self, listening: asyncio.Task[None]) -> None:
+    def _heard(self, listening: asyncio.Task[None]) -> None:
         if not listening.cancelled():
             listening.exception()  # a body that went wrong is as good as gone
-        if not listening.cancelled() and not self._is_over:
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self._is_over:
             self.has_gone = True
             self.task.cancel()
 

@@ -25,6 +25,7 @@ from satsuma.api.inference import Inference
 from satsuma.api.listing import find_listed, listing_of
 from satsuma.api.openai_input import read_openai_request
 from satsuma.api.ports import EmbeddingService
+from satsuma.api.raw import bytes_response, wants_bytes
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult, FloatArray
 
@@ -63,8 +64,11 @@ class OpenAIRoutes:
             prompt_name=asked.prompt_name,
         )
         result = await self._inference.embed(request, embed_request)
+        headers = answer_headers(result, request_id(request.scope))
+        if wants_bytes(request):
+            return bytes_response(result, headers)
         answer = await _to_answer(result, asked.model, is_base64=asked.is_base64)
-        return json_response(answer, answer_headers(result, request_id(request.scope)))
+        return json_response(answer, headers)
 
     async def models(self, _request: Request) -> Response:
         """List the models that can answer."""

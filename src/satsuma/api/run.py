@@ -18,6 +18,7 @@ from satsuma.api.identity import request_id
 from satsuma.api.inference import Inference
 from satsuma.api.queue_answers import job_response
 from satsuma.api.queue_input import Ask, NewJob, Poll, is_large, parse_ask
+from satsuma.api.raw import bytes_response, check_has_rows, wants_bytes
 from satsuma.background import run_in_background
 from satsuma.errors import JobNotFoundError, QueueUnavailableError
 from satsuma.jobs.queue import JobQueue
@@ -62,8 +63,13 @@ class Run:
             SatsumaError: whatever is wrong with it.
         """
         ask = await self._read(model, body, is_queue_wanted=is_queue_wanted)
+        is_raw = wants_bytes(request)
+        if is_raw:
+            check_has_rows(ask)
         if isinstance(ask, Parsed):
-            return await self._answer_now(request, model, ask, is_enveloped=is_enveloped)
+            return await self._answer_now(
+                request, model, ask, is_enveloped=is_enveloped, is_raw=is_raw
+            )
         queue = self._queue
         if queue is None:
             raise QueueUnavailableError("This server has none.")
@@ -76,13 +82,21 @@ class Run:
         return await job_response(queue, job, identity, is_enveloped=is_enveloped, render=render)
 
     async def _answer_now(
-        self, request: Request, model: ModelManifest, ask: Parsed, *, is_enveloped: bool
+        self,
+        request: Request,
+        model: ModelManifest,
+        ask: Parsed,
+        *,
+        is_enveloped: bool,
+        is_raw: bool,
     ) -> Response:
         result = await self._inference.embed(request, ask.request)
+        headers = answer_headers(result, request_id(request.scope))
+        if is_raw:
+            return bytes_response(result, headers)
         bare = kind_of(model).render(result, ask.shown)
         if result.multi_vectors or result.vectors.size > NUMBERS_AT_ONCE:
             bare = await in_parts(bare)
-        headers = answer_headers(result, request_id(request.scope))
         return json_response(enveloped(bare) if is_enveloped else bare, headers)
 
     async def _read(self, model: ModelManifest, body: Any, *, is_queue_wanted: bool) -> Ask:

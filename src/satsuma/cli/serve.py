@@ -16,6 +16,7 @@ from satsuma.cli.options import setting_options
 from satsuma.cli.session import Session
 from satsuma.engine.machine import detect_cores
 from satsuma.errors import DigestMismatchError, ModelNotInstalledError, StoreError
+from satsuma.memory import calm_collector
 from satsuma.settings import Settings, load_settings
 from satsuma.store.local import ModelStore
 
@@ -56,6 +57,7 @@ def serve(**flags: Any) -> None:
     if not ids:
         raise ModelNotInstalledError("None of the models could be fetched: nothing can be served.")
     session = Session(settings, store, tokens, ids, unavailable)
+    calm_collector()  # before a model is loaded: what is there now stays
     exit_code = run(session.serve())
     if session.failure is not None:
         raise session.failure

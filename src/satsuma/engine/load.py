@@ -22,7 +22,7 @@ from satsuma.engine.backends import (
     plan_lanes,
 )
 from satsuma.engine.budget import find_token_budget
-from satsuma.engine.fake import FakeEncoder
+from satsuma.engine.fake import FakeEncoder, PacedEncoder
 from satsuma.engine.heads import TokenHeads, load_heads
 from satsuma.engine.packed_cache import cache_key, open_packed
 from satsuma.engine.pooling import pool
@@ -47,6 +47,7 @@ __all__ = [
     "LanePlan",
     "LoadedModel",
     "ModelTraits",
+    "PacedEncoder",
     "check_model",
     "count_threads",
     "describe_engine",

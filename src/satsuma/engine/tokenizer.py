@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tokenizers
 
+from satsuma.engine.words import find_frame, find_words
 from satsuma.errors import InvalidInputError, UnsupportedModelError
 from satsuma.types import TextTokens, TokenIds, Tokens
 
@@ -18,12 +17,6 @@ from satsuma.types import TextTokens, TokenIds, Tokens
 # characters a token, so the first cut nearly always leaves more than fits; where it does not
 # (white space, words too long for the vocabulary) the second one decides.
 _CUTS_CHARACTERS_PER_TOKEN = (16, 256)
-
-# Plain ASCII without "[", which may begin a special token such as [SEP].
-_PLAIN = re.compile(r"[\t\n\r -Z\\-~]*")
-_WORD = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
-_MAX_WORDS = 50_000  # kept in memory: some 5 MB
-_MAX_KEPT_CHARACTERS = 32  # of a word that is kept
 
 
 class Tokenizer:
@@ -55,8 +48,7 @@ class Tokenizer:
             self._tokenizer.no_truncation()
             if lowercases:
                 _put_lowercasing_first(self._tokenizer)
-            self._frame = _find_frame(self._tokenizer)
-            self._words = _Words(self._tokenizer)
+            self._frame = find_frame(self._tokenizer)
         except Exception as error:  # the library raises bare Exception
             message = f"{name} is not a tokenizer that can be read: {error}"
             raise UnsupportedModelError(message) from error
@@ -65,6 +57,7 @@ class Tokenizer:
                 f"{name} puts {self._frame.length} tokens around each text, and the model takes "
                 f"{max_tokens} in all."
             )
+        self._words = find_words(self._tokenizer, self._frame, max_tokens)
         self._tokenizer.enable_truncation(max_tokens)
         added = self._tokenizer.get_added_tokens_decoder().items()
         self.special_ids = frozenset(one for one, token in added if token.special)
@@ -83,7 +76,15 @@ class Tokenizer:
             InvalidInputError: if a token id is not in the vocabulary, or a text has no token, or
                 one that the model does not know.
         """
-        known = [self._read(text, index) for index, text in enumerate(texts)]
+        most = _CUTS_CHARACTERS_PER_TOKEN[0] * self.max_tokens
+        short = [text for text in texts if isinstance(text, str) and len(text) <= most]
+        read = iter(self._words.read(short))
+        known = [
+            (next(read) if len(text) <= most else None)
+            if isinstance(text, str)
+            else self._frame_ids(text, index)
+            for index, text in enumerate(texts)
+        ]
         unknown = [
             text
             for text, one in zip(texts, known, strict=True)
@@ -147,15 +148,6 @@ class Tokenizer:
                     raise InvalidInputError(message)
         return items
 
-    def _read(self, text: str | TokenIds, index: int) -> Tokens | None:
-        """Tokenise what needs no library: token ids, and plain texts of known words."""
-        if not isinstance(text, str):
-            return self._frame_ids(text, index)
-        if len(text) > _CUTS_CHARACTERS_PER_TOKEN[0] * self.max_tokens:
-            return None
-        ids = self._words.read(text)
-        return None if ids is None else self._frame.put_around(ids, self.max_tokens)
-
     def _frame_ids(self, ids: TokenIds, index: int) -> Tokens:
         read = ids[: self.max_tokens + 2]  # what is cut off is not looked at
         wrong = next((one for one in read if not 0 <= one < self.vocab_size), None)
@@ -185,77 +177,6 @@ class Tokenizer:
         return _to_tokens(encoding, is_cut=cut.loses_words)
 
 
-class _Frame(NamedTuple):
-    """What the model wants around an item's own tokens: [CLS] before, [SEP] after."""
-
-    before: TokenIds
-    after: TokenIds
-
-    @property
-    def length(self) -> int:
-        """Tokens of it."""
-        return len(self.before) + len(self.after)
-
-    def strip_from(self, ids: TokenIds) -> TokenIds:
-        """Take away what is around ids that may be framed."""
-        num_before, num_after = len(self.before), len(self.after)
-        if num_before and ids[:num_before] == self.before:
-            ids = ids[num_before:]
-        if num_after and ids[-num_after:] == self.after:
-            ids = ids[:-num_after]
-        return ids
-
-    def put_around(self, ids: Sequence[int], max_tokens: int) -> Tokens:
-        """Frame bare ids, cut to the limit."""
-        room = max_tokens - self.length
-        framed = np.array([*self.before, *ids[:room], *self.after], dtype=np.int64)  # (T,)
-        return Tokens(ids=framed, is_truncated=len(ids) > room)
-
-
-class _Words:
-    """The words of plain ASCII text that came before, and their ids.
-
-    In BERT's scheme a word's ids do not depend on its neighbours, and in plain ASCII words are told
-    by a regular expression. So a text of known words costs a tenth of what the library takes, and
-    keeps the interpreter's lock, which would be slow to come back.
-    """
-
-    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._ids: dict[str, list[int]] = {}
-        normalizer = tokenizer.normalizer
-        added = (token.content for token in tokenizer.get_added_tokens_decoder().values())
-        self._is_usable = (
-            isinstance(normalizer, tokenizers.normalizers.BertNormalizer)
-            and isinstance(tokenizer.pre_tokenizer, tokenizers.pre_tokenizers.BertPreTokenizer)
-            and isinstance(tokenizer.model, tokenizers.models.WordPiece)
-            and all(content.startswith("[") for content in added)
-        )
-        self._lowers = self._is_usable and normalizer.lowercase
-
-    def read(self, text: str) -> list[int] | None:
-        """Give a text's ids without [CLS] and [SEP]; None if it is not plain."""
-        if not self._is_usable or not _PLAIN.fullmatch(text):
-            return None
-        words = _WORD.findall(text.lower() if self._lowers else text)
-        try:
-            return list(chain.from_iterable(map(self._ids.__getitem__, words)))
-        except KeyError:
-            known = self._learn(words)
-            return list(chain.from_iterable(map(known.__getitem__, words)))
-
-    def _learn(self, words: list[str]) -> dict[str, list[int]]:
-        """Ask the library for the words that are new."""
-        known = {word: self._ids.get(word) for word in words}
-        new = [word for word, ids in known.items() if ids is None]
-        encodings = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
-        learnt = {word: one.ids for word, one in zip(new, encodings, strict=True)}
-        if len(self._ids) + len(learnt) > _MAX_WORDS:
-            self._ids.clear()
-        self._ids.update((w, ids) for w, ids in learnt.items() if len(w) <= _MAX_KEPT_CHARACTERS)
-        return {word: learnt[word] if ids is None else ids for word, ids in known.items()}
-
-
 def _put_lowercasing_first(tokenizer: tokenizers.Tokenizer) -> None:
     own = tokenizer.normalizer
     if isinstance(own, tokenizers.normalizers.BertNormalizer) and own.lowercase:
@@ -263,16 +184,6 @@ def _put_lowercasing_first(tokenizer: tokenizers.Tokenizer) -> None:
     lowercase = tokenizers.normalizers.Lowercase()
     steps = [lowercase] if own is None else [lowercase, own]
     tokenizer.normalizer = tokenizers.normalizers.Sequence(steps)
-
-
-def _find_frame(tokenizer: tokenizers.Tokenizer) -> _Frame:
-    """See what the tokenizer puts around a word."""
-    encoding = tokenizer.encode("a")
-    ids, is_special = tuple(encoding.ids), encoding.special_tokens_mask
-    if 0 not in is_special:
-        return _Frame((), ())
-    start, length = is_special.index(0), is_special.count(0)
-    return _Frame(ids[:start], ids[start + length :])
 
 
 class _Cut(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from satsuma.engine.load import LoadedModel
+from satsuma.engine.native import pieces
+from satsuma.engine.native.pieces import PieceReader
 from satsuma.engine.tokenizer import Tokenizer
+from satsuma.engine.words import KnownWords
 from satsuma.errors import InvalidInputError, UnsupportedModelError
 from satsuma.store.manifest import ModelFiles
 
@@ -212,8 +216,34 @@ def library(all_minilm_files: ModelFiles, all_minilm: LoadedModel) -> tokenizers
 PIECES = st.one_of(
     st.text(st.characters(max_codepoint=127), max_size=12),
     st.text(st.characters(codec="utf-8"), max_size=4),
-    st.sampled_from(["hello", "World", "[SEP]", "##ing", "[unused1]", "don't", "a" * 120, "\x00b"]),
+    st.sampled_from(
+        [
+            "hello",
+            "World",
+            "[SEP]",
+            "##ing",
+            "[unused1]",
+            "[a](b)",
+            "[sep]",
+            "[UNK]",
+            "don't",
+            "a" * 120,
+            "\x00b",
+        ]
+    ),
 )
+
+
+@pytest.fixture(scope="module")
+def without_library(all_minilm_files: ModelFiles) -> Tokenizer:
+    """As where nothing was compiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "LIBRARY_PATH", Path("/nowhere.so"))
+        pieces._load.cache_clear()
+        made = Tokenizer(all_minilm_files.folder / "tokenizer.json", 256)
+    pieces._load.cache_clear()
+    assert isinstance(made._words, KnownWords)
+    return made
 
 
 @settings(
@@ -221,15 +251,70 @@ PIECES = st.one_of(
 )
 @given(st.lists(PIECES, max_size=30), st.sampled_from([" ", "\n", "-", ""]))
 def test_known_words_give_what_the_library_gives(
-    tokenizer: Tokenizer, library: tokenizers.Tokenizer, pieces: list[str], between: str
+    without_library: Tokenizer, library: tokenizers.Tokenizer, parts: list[str], between: str
 ) -> None:
     """The short way and the library's own agree, on whatever text."""
-    text = between.join(pieces)
+    text = between.join(parts)
     expected = library.encode(text)
     for _ in range(2):  # with words that are new, then with the same words known
-        (tokens,) = tokenizer.tokenize([text])
+        (tokens,) = without_library.tokenize([text])
         assert tokens.ids.tolist() == expected.ids
         assert tokens.is_truncated == bool(expected.overflowing)
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(st.lists(PIECES, max_size=30), st.sampled_from([" ", "\n", "-", ""])), max_size=70
+    )
+)
+def test_texts_read_in_c_are_what_the_library_gives(
+    tokenizer: Tokenizer,
+    library: tokenizers.Tokenizer,
+    drawn: list[tuple[list[str], str]],
+) -> None:
+    """Whatever texts come together, and however many."""
+    assert isinstance(tokenizer._words, PieceReader)
+    texts = [between.join(parts) for parts, between in drawn]
+    for tokens, text in zip(tokenizer.tokenize(texts), texts, strict=True):
+        expected = library.encode(text)
+        assert tokens.ids.tolist() == expected.ids
+        assert tokens.is_truncated == bool(expected.overflowing)
+
+
+@pytest.mark.parametrize("lowers", [True, False])
+def test_small_vocabularies_are_read_in_c(tmp_path: Path, *, lowers: bool) -> None:
+    """Of any pieces and limits, with case and without, and with other marks than BERT's."""
+    vocabulary = {"[UNK]": 0, "ab": 1, "a": 2, "##b": 3, "##bc": 4, "!": 5, "A": 6, "[X]": 7}
+    made = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=4)
+    )
+    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=lowers)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[X] $A", special_tokens=[("[X]", 7)]
+    )
+    made.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json", 6)
+    assert isinstance(tokenizer._words, PieceReader)
+    made.enable_truncation(6)
+    texts = ["ab", "abc abbbb", "Ab!A", "abbc", "zz a", "!!!!!", "!!!!!!", "", " ", "a b"]
+    for tokens, text in zip(tokenizer.tokenize(texts), texts, strict=True):
+        expected = made.encode(text)
+        assert (tokens.ids.tolist(), text) == (expected.ids, text)
+        assert tokens.is_truncated == bool(expected.overflowing)
+
+
+def test_threads_read_beside_each_other(tokenizer: Tokenizer) -> None:
+    """Each has arrays of its own to read into."""
+    groups = [[f"{word} " * n for n in range(1, 60)] for word in ("red", "green", "blue", "grey")]
+    alone = [[one.ids.tolist() for one in tokenizer.tokenize(group)] for group in groups]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(tokenizer.tokenize, groups * 50))
+    for number, read in enumerate(together):
+        assert [one.ids.tolist() for one in read] == alone[number % 4]
 
 
 def test_another_kind_of_tokenizer_is_left_to_the_library(tmp_path: Path) -> None:
@@ -241,15 +326,17 @@ def test_another_kind_of_tokenizer_is_left_to_the_library(tmp_path: Path) -> Non
 
 
 def test_words_are_forgotten_before_they_fill_the_memory(
-    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    without_library: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And are learnt again, with the same ids."""
+    tokenizer = without_library
     before = [one.ids.tolist() for one in tokenizer.tokenize(["red green", "blue " + "x" * 90])]
-    monkeypatch.setattr("satsuma.engine.tokenizer._MAX_WORDS", 1)
+    monkeypatch.setattr("satsuma.engine.words._MAX_WORDS", 1)
     after = [
         one.ids.tolist() for one in tokenizer.tokenize(["red green", "cyan", "blue " + "x" * 90])
     ]
     assert [after[0], after[2]] == before
+    assert isinstance(tokenizer._words, KnownWords)
     assert len(tokenizer._words._ids) <= 2
 
 

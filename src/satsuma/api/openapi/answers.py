@@ -10,11 +10,22 @@ from satsuma.api.openapi.failures import failures
 from satsuma.api.openapi.headers import header_refs
 from satsuma.api.openapi.shapes.words import ref
 from satsuma.api.paths import Dialect
+from satsuma.api.raw import MEDIA_TYPE
 from satsuma.errors import SatsumaError
 
 _ON_ALL: Final = ("x-request-id",)
 _ON_VECTORS: Final = ("cf-ai-req-id", "server-timing", "x-satsuma-precision", "x-satsuma-truncated")
-_VECTORS: Final = frozenset({"RunEnvelope", "RunAnswer", "OpenAIAnswer", "Reranked"})
+_ON_ROWS: Final = ("x-satsuma-shape", "x-satsuma-pooling", "x-satsuma-prompt-tokens")
+_ROWS: Final = frozenset({"RunEnvelope", "RunAnswer", "OpenAIAnswer"})
+_VECTORS: Final = _ROWS | {"Reranked"}
+_BYTES: Final[dict[str, Any]] = {
+    MEDIA_TYPE: {
+        "schema": {
+            "description": "The vectors one after another, in little-endian float32.",
+            "contentMediaType": MEDIA_TYPE,
+        }
+    }
+}
 
 
 def json_content(shape: str) -> dict[str, Any]:
@@ -34,5 +45,8 @@ def answers(
         dialect: whose error shape it is.
     """
     names = (*_ON_ALL, *_ON_VECTORS) if shape in _VECTORS else _ON_ALL
-    success = {"description": says, "headers": header_refs(names), "content": json_content(shape)}
+    content = json_content(shape)
+    if shape in _ROWS:
+        names, content = (*names, *_ON_ROWS), {**content, **_BYTES}
+    success = {"description": says, "headers": header_refs(names), "content": content}
     return {"200": success, **failures(errors, dialect)}

@@ -29,6 +29,18 @@ HEADERS: Final[dict[str, Any]] = {
         "description": "How many texts lost their end to the model's limit. Absent if none.",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "x-satsuma-shape": {
+        "description": "Of an answer in bytes: how many vectors, and how many numbers in each.",
+        "schema": {"type": "string", "pattern": "^[0-9]+, [0-9]+$"},
+    },
+    "x-satsuma-pooling": {
+        "description": "Of an answer in bytes: how the vectors were made.",
+        "schema": {"type": "string"},
+    },
+    "x-satsuma-prompt-tokens": {
+        "description": "Of an answer in bytes: what was read, in tokens.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
     "retry-after": {
         "description": "Seconds to wait. On 503 only while the server stops, or of the queue.",
         "schema": {"type": "integer", "minimum": 1},

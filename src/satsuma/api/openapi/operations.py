@@ -20,8 +20,8 @@ from satsuma.api.openapi.parts import (
     MODEL,
     OPEN,
     PER_ACCOUNT,
-    QUEUE,
     QUEUE_REQUEST,
+    RUN,
     Errors,
     Operation,
     body,
@@ -65,7 +65,7 @@ def _run() -> Operation:
         "the queue, or the `request_id` of a job. This is the input of a text encoder; "
         "`models/schema` has that of any other model."
     )
-    errors = (*PER_ACCOUNT, *INFERENCE, *QUEUE)
+    errors = (*PER_ACCOUNT, *INFERENCE, *RUN)
     return operation(
         "Workers AI",
         "Embed texts, now or queued",

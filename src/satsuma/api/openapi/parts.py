@@ -12,6 +12,7 @@ from satsuma.api.errors import (
     MalformedAccountError,
     MethodNotAvailableError,
     NoRouteError,
+    NotAcceptableError,
     UnlistedModelError,
 )
 from satsuma.api.openapi.answers import json_content
@@ -67,9 +68,15 @@ INFERENCE: Final = (
     RateLimitedError,
     DeadlineExceededError,
 )
-QUEUE: Final = (JobTooLargeError, JobNotFoundError, QueueFullError, QueueUnavailableError)
+RUN: Final = (
+    NotAcceptableError,
+    JobTooLargeError,
+    JobNotFoundError,
+    QueueFullError,
+    QueueUnavailableError,
+)
 
-BINDING: Final = (*CLOSED, *INFERENCE, *QUEUE, IncompleteRequestError, DeprecatedClientError)
+BINDING: Final = (*CLOSED, *INFERENCE, *RUN, IncompleteRequestError, DeprecatedClientError)
 CATALOG: Final = (InvalidQueryError, UnlistedModelError)
 ALL: Final[Errors] = (*PER_ACCOUNT, *BINDING, *CATALOG)
 

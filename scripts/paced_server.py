@@ -1,0 +1,68 @@
+"""`satsuma` before an engine of a known rate: `python paced_server.py TOKENS_PER_S serve ...`.
+
+Its vectors mean nothing, so nothing in the package leads here. `front_rates.py` starts it. To each
+line on its standard input it answers on its standard output what every thread has taken of the
+processor.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from satsuma import assembly
+from satsuma.cli.main import main as satsuma
+from satsuma.engine.load import LoadedModel, PacedEncoder, load_model
+from satsuma.settings import Settings
+
+HIDDEN_SIZE = 768
+MARK = "processor "  # before the answer, among what the server prints
+_LONGEST_TOKENS = 512  # of an item; one above the budget runs alone
+
+
+def pace(tokens_per_s: float) -> None:
+    """Put an encoder of this rate into every model that is loaded from now on."""
+
+    def load(files: Any, settings: Settings, *more: Any) -> LoadedModel:
+        loaded = load_model(files, settings, *more)
+        loaded.encoder.close()
+        most_tokens = max(settings.token_budget, _LONGEST_TOKENS)
+        encoder = PacedEncoder(tokens_per_s, hidden_size=HIDDEN_SIZE, most_tokens=most_tokens)
+        return replace(loaded, encoder=encoder)
+
+    setattr(assembly, "load_model", load)  # noqa: B010
+
+
+def tell_processor() -> None:
+    """Answer each line."""
+    for _ in sys.stdin:
+        print(MARK + json.dumps(thread_seconds()), flush=True)
+
+
+def thread_seconds() -> dict[str, float]:
+    """Seconds of a processor that threads have taken, by what they do.
+
+    Threads that are not Python's, such as the tokenizers library's, are the "others".
+    """
+    seconds: dict[str, float] = {}
+    for thread in threading.enumerate():
+        role = thread.name.rstrip("0123456789").rstrip("-_")
+        spent_ns = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text().split()[0]
+        seconds[role] = seconds.get(role, 0.0) + int(spent_ns) / 1e9
+    return {**seconds, "others": time.process_time() - sum(seconds.values())}
+
+
+def main() -> None:
+    """Be satsuma, paced."""
+    pace(float(sys.argv.pop(1)))
+    threading.Thread(target=tell_processor, name="teller", daemon=True).start()
+    satsuma()
+
+
+if __name__ == "__main__":
+    main()
