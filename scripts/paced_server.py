@@ -17,7 +17,7 @@ from typing import Any
 
 from satsuma import assembly
 from satsuma.cli.main import main as satsuma
-from satsuma.engine.load import LoadedModel, PacedEncoder, load_model
+from satsuma.engine.load import LoadedModel, PacedEncoder, load_model, plan_lanes
 from satsuma.settings import Settings
 
 HIDDEN_SIZE = 768
@@ -31,7 +31,7 @@ def pace(tokens_per_s: float) -> None:
     def load(files: Any, settings: Settings, *more: Any) -> LoadedModel:
         loaded = load_model(files, settings, *more)
         loaded.encoder.close()
-        most_tokens = max(settings.token_budget, _LONGEST_TOKENS)
+        most_tokens = max(plan_lanes(settings).token_budget, _LONGEST_TOKENS)
         encoder = PacedEncoder(tokens_per_s, hidden_size=HIDDEN_SIZE, most_tokens=most_tokens)
         return replace(loaded, encoder=encoder)
 
