@@ -5,11 +5,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from api.in_test_service import InTestService
-from api.serving import Connection, Server, server_process
+from api.serving import RUN_PATH, Connection, Server, server_process
 
 from satsuma.api.app import create_app
 from satsuma.api.server import run, serve
@@ -119,6 +119,38 @@ def test_junk_makes_no_noise(own_server: Server) -> None:
         )
     own_server.signal(signal.SIGTERM)
     assert own_server.wait() == (0, "")
+
+
+def _wait_until(is_so: Callable[[], bool]) -> bool:
+    """Give it ten seconds."""
+    end_s = time.monotonic() + 10
+    while not is_so() and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return is_so()
+
+
+@pytest.mark.parametrize("num_bytes", [100, 90_000])
+def test_a_client_that_leaves_is_noticed(num_bytes: int) -> None:
+    """Behind a large body too, at which uvicorn stops reading."""
+    service = InTestService()
+    noticed = []
+
+    def visit(_host: str, port: int) -> None:
+        connection = Connection(port)
+        connection.send(f"POST {RUN_PATH} HTTP/1.1\r\nContent-Length: {num_bytes}\r\n\r\n".encode())
+        time.sleep(0.1)  # the application waits for the body now
+        connection.send(b'{"text":"slow 60"}'.ljust(num_bytes))
+        assert _wait_until(lambda: bool(service.requests))
+        connection.close()
+        noticed.append(_wait_until(lambda: service.num_cancelled == 1))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_ready(host: str, port: int) -> None:
+        threading.Thread(target=visit, args=(host, port)).start()
+
+    settings = Settings(port=0, drain_s=1)
+    assert run(serve(create_app(service, settings, None), settings, on_ready)) == 0
+    assert noticed == [True]
 
 
 def test_serves_in_this_process() -> None:

@@ -71,6 +71,8 @@ class LimitedHeadProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Wait for the next head."""
         super().on_message_complete()
+        if not self.pipeline:  # uvicorn stops reading at a large body until somebody listens again
+            self.flow.resume_reading()  # and only by reading is it noticed that a client left
         self._is_in_head = True
         self._num_events += 1
 
