@@ -27,7 +27,10 @@ async def run_in_background(work: Callable[[], _T]) -> _T:
     """
     future: Future[_T] = Future()
     _start_thread(_accept(work, future), "satsuma-background")
-    return await asyncio.wrap_future(future)
+    try:
+        return await asyncio.wrap_future(future)
+    finally:
+        del future, work  # an error's frames would keep them, and they it
 
 
 class BackgroundThread:
@@ -60,7 +63,10 @@ class BackgroundThread:
         if not self._has_started:
             self._has_started = True
             _start_thread(self._serve, self._name)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            del future, work  # an error's frames would keep them, and they it
 
     def close(self) -> None:
         """Let it end after the work that it has; waits for nothing. Whoever comes later waits."""
@@ -87,3 +93,5 @@ def _settle(work: Callable[[], _T], future: Future[_T]) -> None:
         future.set_result(work())
     except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
         future.set_exception(error)
+    finally:
+        del work, future

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -33,6 +37,32 @@ async def test_what_fails_is_told_and_no_more(lasting: BackgroundThread) -> None
     with pytest.raises(ZeroDivisionError):
         await lasting.run(lambda: 1 // 0)
     assert await lasting.run(lambda: 1) == 1
+
+
+async def test_a_failure_keeps_nothing_alive(lasting: BackgroundThread) -> None:
+    """Not even until garbage is looked for: a refused body may be large."""
+    gc.disable()
+    try:
+        for run in (lasting.run, run_in_background):
+            refused = _Refused()
+            is_there = weakref.ref(refused)
+            with suppress(ZeroDivisionError):
+                await run(partial(_refuse, refused))
+            del refused
+            for _ in range(1000):  # until the thread has let go of it too
+                if is_there() is not None:
+                    await asyncio.sleep(0.01)
+            assert is_there() is None
+    finally:
+        gc.enable()
+
+
+class _Refused:
+    """Something that is in memory, or not."""
+
+
+def _refuse(_refused: _Refused) -> None:
+    raise ZeroDivisionError
 
 
 async def test_whoever_waits_no_more_stops_no_work(lasting: BackgroundThread) -> None:
