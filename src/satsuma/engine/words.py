@@ -22,6 +22,7 @@ _LOGGER = logging.getLogger(__name__)
 
 # Plain ASCII without "[", which may begin a special token such as [SEP].
 _PLAIN = re.compile(r"[\t\n\r -Z\\-~]*")
+_SPECIAL = re.compile(r"\[[!-~]*")  # such as "[SEP]": written in one way alone
 _WORD = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
 _MAX_WORDS = 50_000  # kept in memory: some 5 MB
 _MAX_KEPT_CHARACTERS = 32  # of a word that is kept
@@ -148,7 +149,7 @@ def _reads_words(tokenizer: tokenizers.Tokenizer) -> bool:
         isinstance(tokenizer.normalizer, tokenizers.normalizers.BertNormalizer)
         and isinstance(tokenizer.pre_tokenizer, tokenizers.pre_tokenizers.BertPreTokenizer)
         and isinstance(tokenizer.model, tokenizers.models.WordPiece)
-        and all(content.startswith("[") for content in added)
+        and all(map(_SPECIAL.fullmatch, added))
     )
 
 

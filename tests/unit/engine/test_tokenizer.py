@@ -307,6 +307,26 @@ def test_small_vocabularies_are_read_in_c(tmp_path: Path, *, lowers: bool) -> No
         assert tokens.is_truncated == bool(expected.overflowing)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "special", "text"),
+    [("\u2581", "[X]", "hello"), ("@", "[X]", "@ hello"), ("##", "[\u00e9]", "hell [e]")],
+)
+def test_unusual_vocabularies_give_what_the_library_gives(
+    tmp_path: Path, prefix: str, special: str, text: str
+) -> None:
+    """A prefix that is no ASCII or a lone sign; a special token that is written in several ways."""
+    vocabulary = {"[UNK]": 0, "hell": 1, f"{prefix}o": 2, "@": 3, "[": 4, "e": 5, "]": 6}
+    made = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix=prefix)
+    )
+    made.normalizer = tokenizers.normalizers.BertNormalizer()
+    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    made.add_tokens([tokenizers.AddedToken(special, normalized=True)])
+    made.save(str(tmp_path / "tokenizer.json"))
+    (tokens,) = Tokenizer(tmp_path / "tokenizer.json", 8).tokenize([text])
+    assert tokens.ids.tolist() == made.encode(text).ids
+
+
 def test_threads_read_beside_each_other(tokenizer: Tokenizer) -> None:
     """Each has arrays of its own to read into."""
     groups = [[f"{word} " * n for n in range(1, 60)] for word in ("red", "green", "blue", "grey")]

@@ -56,7 +56,8 @@ class WordPieces:
     def is_usual(self) -> bool:
         """Whether the C can read by it."""
         has_room = len(self.before) + len(self.after) <= _MOST_FRAME
-        is_whole = self.unknown_id >= 0 and bool(self.going_on)
+        is_told_apart = self.going_on.isascii() and len(self.going_on) > 1  # from a lone sign
+        is_whole = self.unknown_id >= 0 and is_told_apart
         return has_room and is_whole and self.longest_word <= _LONGEST_WORD
 
 
@@ -83,7 +84,8 @@ class PieceReader:
         if not made:
             raise EngineError("There is no memory for a vocabulary.")
         self._vocabulary = c_void_p(made)
-        weakref.finalize(self, self._releasing.free_vocabulary, self._vocabulary)
+        freeing = weakref.finalize(self, self._releasing.free_vocabulary, self._vocabulary)
+        freeing.atexit = False  # a thread may still be reading
 
     def read(self, texts: Sequence[str]) -> list[Tokens | None]:
         """Read each text; None for one that is not plain ASCII, or has a special token."""
