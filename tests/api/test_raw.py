@@ -40,6 +40,23 @@ async def test_rows_come_as_little_endian_float32(
     assert np.frombuffer(answer.content, "<f4").reshape(2, 3).tolist() == ROWS
 
 
+@pytest.mark.parametrize(
+    ("accept", "is_bytes"),
+    [
+        ([("accept", "*/*"), ("accept", "application/octet-stream")], True),
+        ([("accept", "application/json;q=0, application/octet-stream")], True),
+        ([("accept", "application/octet-stream;q=0, */*")], False),
+        ([("accept", "application/octet-stream, application/json;q=0.1")], False),
+    ],
+)
+async def test_what_is_ruled_out_is_not_given(
+    client: httpx.AsyncClient, accept: list[tuple[str, str]], *, is_bytes: bool
+) -> None:
+    """All lines of `Accept` count, and a quality of 0 is a refusal."""
+    answer = await client.post(RUN_PATH, json={"text": "abc"}, headers=accept)
+    assert (answer.headers["content-type"] == "application/octet-stream") == is_bytes
+
+
 async def test_bytes_have_the_headers_of_json(client: httpx.AsyncClient) -> None:
     """Whatever is told of vectors is told of these as well."""
     written = await client.post(RUN_PATH, json={"text": "abc"})

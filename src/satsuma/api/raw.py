@@ -20,14 +20,16 @@ from satsuma.types import EmbedResult
 
 MEDIA_TYPE: Final = "application/octet-stream"
 _JSON: Final = "application/json"
+_REFUSED: Final = frozenset({"q=0", "q=0.0", "q=0.00", "q=0.000"})
 
 
 def wants_bytes(request: Request) -> bool:
     """Tell whether `Accept` names bytes; who takes JSON as well gets that."""
-    accept = request.headers.get("accept", "").lower()
+    accept = ",".join(request.headers.getlist("accept")).lower()
     if MEDIA_TYPE not in accept:
         return False
-    named = {one.partition(";")[0].strip() for one in accept.split(",")}
+    ranges = [[part.strip() for part in one.split(";")] for one in accept.split(",")]
+    named = {name for name, *parameters in ranges if not _REFUSED.intersection(parameters)}
     return MEDIA_TYPE in named and _JSON not in named
 
 
