@@ -104,13 +104,22 @@ def test_a_missing_pytorch_is_explained(monkeypatch: pytest.MonkeyPatch) -> None
         choice.import_torch_engine("devices")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("libcudart.so: cannot open shared object file"),
+        ImportError("libcudart.so: undefined symbol", name="torch"),
+        ModuleNotFoundError("No module named 'libcudart.so'", name="sympy"),
+        EngineError("PyTorch sees cuda:0, and has no libcudart.so."),
+    ],
+)
 def test_a_broken_pytorch_is_explained(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nobody asked for it, the CPU takes its place."""
 
     def fail(_name: str) -> None:
-        raise OSError("libcudart.so: cannot open shared object file")
+        raise error
 
     monkeypatch.setattr(choice, "_CARD_FILES", ("null",))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
@@ -119,6 +128,7 @@ def test_a_broken_pytorch_is_explained(
     assert not choice.has_cards()
     choice.has_cards.cache_clear()
     assert "libcudart.so" in caplog.text
+    assert "not installed" not in caplog.text
     assert "The CPU takes the card's place" in caplog.text
 
 

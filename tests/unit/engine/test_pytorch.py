@@ -5,8 +5,9 @@ Runs where PyTorch is: tests/functional/test_torch_units.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -248,10 +249,48 @@ def test_a_device_that_is_not_here_is_named(name: str, message: str) -> None:
         devices.find_devices(name)
 
 
-def test_a_card_s_number_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message lists what there is."""
+@pytest.fixture
+def two_cards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A machine with two cards that compute, but for those that a test adds to the list."""
+    broken: list[str] = []
+
+    def compute_on(card: torch.device) -> None:
+        if str(card) in broken:
+            raise RuntimeError("no kernel image is available for execution on the device")
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(devices, "_compute_on", compute_on)
+    devices._try_card.cache_clear()
+    yield broken
+    devices._try_card.cache_clear()
+
+
+def test_a_card_without_kernels_is_named(two_cards: list[str]) -> None:
+    """The other card does its work; all of them are not to be had."""
+    two_cards.append("cuda:0")
+    assert [str(one) for one in devices.find_devices("cuda:1")] == ["cuda:1"]
+    for find in (devices.has_cards, partial(devices.find_devices, "cuda")):
+        with pytest.raises(EngineError, match="cuda:0, and does not compute on it: no kernel"):
+            find()
+
+
+@pytest.mark.parametrize("name", ["cuda", "cpu"])
+@pytest.mark.usefixtures("two_cards")
+def test_an_older_pytorch_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than fail in the middle of a model."""
+    monkeypatch.setattr(torch, "__version__", "2.9.1+cu128")
+    for find in (devices.has_cards, partial(devices.find_devices, name)):
+        with pytest.raises(
+            EngineError, match=r"PyTorch 2\.9\.1\+cu128 is too old.* 2\.13 or newer"
+        ):
+            find()
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_a_card_s_number_is_checked() -> None:
+    """The message lists what there is."""
+    assert devices.has_cards()
     assert [str(one) for one in devices.find_devices("cuda")] == ["cuda:0", "cuda:1"]
     assert [str(one) for one in devices.find_devices("cuda:1")] == ["cuda:1"]
     with pytest.raises(EngineError, match="no device cuda:2; PyTorch sees cuda:0, cuda:1"):
