@@ -22,7 +22,7 @@ from support.families import CONFIGS, random_items, write_family
 
 from satsuma.engine.architectures.steps import Attend
 from satsuma.engine.protocol import Encoder, Microbatch, Width
-from satsuma.engine.pytorch import attention, devices, encoder, program
+from satsuma.engine.pytorch import attention, backend, devices, encoder, program
 from satsuma.engine.pytorch.inputs import Inputs, send
 from satsuma.engine.pytorch.places import Places
 from satsuma.errors import EngineError, UnsupportedModelError
@@ -195,6 +195,26 @@ def test_a_failure_of_pytorch_is_an_engine_s(bert: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(program.Program, "run", fail)
     with pytest.raises(EngineError, match="PyTorch failed: device-side assert"):
         states_of(loaded)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("20 GiB"), "The model does not fit the device's memory: 20 GiB"),
+        (RuntimeError("no kernel image"), "PyTorch failed to load the model: no kernel image"),
+    ],
+)
+def test_a_model_that_a_device_does_not_take_is_explained(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    """As an engine's failure, whichever it is."""
+
+    def fail(_folder: Path, _device: torch.device) -> None:
+        raise error
+
+    monkeypatch.setattr(backend, "read_tensors", fail)
+    with pytest.raises(EngineError, match=message):
+        load_local(bert, engine="torch")
 
 
 def test_runs_go_to_the_device_with_the_fewest() -> None:
