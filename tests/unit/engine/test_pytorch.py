@@ -5,7 +5,10 @@ Runs where PyTorch is: tests/functional/test_torch_units.py.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +24,7 @@ from support.engines import load_local
 from support.families import CONFIGS, random_items, write_family
 
 from satsuma.engine.architectures.steps import Attend
-from satsuma.engine.protocol import Encoder, Microbatch, Width
+from satsuma.engine.protocol import Cutting, Encoder, Microbatch, Width
 from satsuma.engine.pytorch import attention, backend, devices, encoder, program
 from satsuma.engine.pytorch.inputs import Inputs, send
 from satsuma.engine.pytorch.places import Places
@@ -173,6 +176,83 @@ def test_what_does_not_fit_the_memory_runs_in_halves(
     np.testing.assert_allclose(states_of(encoder, lengths), whole, rtol=0, atol=TOLERANCE)
     halves = [(30, 2, 9, 40), (30, 2, 9), (40,), (35, 8)]
     assert memory.runs == [lengths, *halves]
+    assert isinstance(encoder, Cutting)
+    assert encoder.num_cuts == 2
+
+
+def test_a_cut_is_told_once_for_a_size(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that cuts all day would say nothing else."""
+    loaded = load_local(bert, engine="torch").encoder
+    SmallMemory(monkeypatch, most_tokens=50)
+    encoder._tell_of_cut.cache_clear()
+    for lengths in ((40, 40), (30, 45), (40, 40, 40)):
+        states_of(loaded, lengths)
+    told = [line.split("up to ")[1].split(",")[0] for line in caplog.messages if "cut" in line]
+    assert told == ["128 tokens"]
+
+
+class _BusyMemory:
+    """A program that lacks memory for its first run, while another run has it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+        """Stand in front of the real one."""
+        self.num_runs = 0
+        self.has_failed = threading.Event()
+        run = program.Program.run
+
+        def guarded(self_: program.Program, inputs: Inputs) -> torch.Tensor:
+            self.num_runs += 1
+            if self.num_runs == 1:
+                self.has_failed.set()
+                raise error
+            return run(self_, inputs)
+
+        monkeypatch.setattr(program.Program, "run", guarded)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+)
+def test_a_text_waits_for_the_memory_of_another_run(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It is tried once more when the device is its own."""
+    loaded = load_local(bert, engine="torch").encoder
+    assert isinstance(loaded, encoder.TorchEncoder)
+    loaded._places = Places([CPU])
+    memory = _BusyMemory(monkeypatch, error)
+    with ThreadPoolExecutor(1) as lane:
+        with loaded._places.lend(Width.ONE_LANE):
+            waiting = lane.submit(states_of, loaded, (9,))
+            assert memory.has_failed.wait(30)
+            assert memory.num_runs == 1
+        assert waiting.result(30).shape[0] == 9
+    assert memory.num_runs == 2
+
+
+def test_new_runs_wait_for_one_that_wants_the_device() -> None:
+    """Or it would never have it; other devices take them meanwhile."""
+    places = Places([CPU, CPU])
+    with ExitStack() as runs:
+        one = runs.enter_context(places.lend(Width.ONE_LANE))
+        runs.enter_context(places.clear(one))
+        others = [runs.enter_context(places.lend(Width.ONE_LANE)) for _ in range(2)]
+        assert [one.number, *(other.number for other in others)] == [0, 1, 1]
+
+
+def test_a_device_is_not_waited_for_for_ever() -> None:
+    """A run that hangs holds up nobody else's for good."""
+    places = Places([CPU])
+    with ExitStack() as runs:
+        one, _ = (runs.enter_context(places.lend(Width.ONE_LANE)) for _ in range(2))
+        runs.enter_context(places.clear(one, within_s=0.0))
 
 
 def test_a_text_that_does_not_fit_alone_is_an_error(
