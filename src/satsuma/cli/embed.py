@@ -136,8 +136,9 @@ def embed(  # noqa: PLR0913 - click gives each option an argument
     TSV, JSON Lines or lines of text, plain or in gzip or zstd. OUTPUT is Parquet, JSON Lines, npy,
     an Arrow stream or Vectorize's NDJSON, or - for standard output.
 
-    Run the same command again after Ctrl-C or a crash, and it goes on where it was; the result is
-    the same, byte for byte. OUTPUT appears when it is whole. The last line is a report in JSON.
+    Run the same command again after Ctrl-C or a crash, and it goes on where it was. The result is
+    the same, byte for byte on the CPU's native engine, and as near as docs/gpu.md says on a card.
+    OUTPUT appears when it is whole. The last line is a report in JSON.
     """
     flags = _take_flags(wishes)
     if address is not None:
