@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,7 @@ def has_cards() -> bool:
 
     It is loaded only where a driver shows a card. What is amiss with it is told in a warning.
     """
-    if not any(any(Path("/dev").glob(name)) for name in _CARD_FILES):
+    if not _shows_cards():
         return False
     if importlib.util.find_spec("torch") is None:
         _LOGGER.info("there is a card; with satsuma[gpu] it would run the models (docs/gpu.md)")
@@ -107,6 +108,12 @@ def has_cards() -> bool:
     except EngineError as error:
         _LOGGER.warning("%s. The CPU takes the card's place.", str(error).rstrip("."))
         return False
+
+
+def _shows_cards() -> bool:
+    """Tell whether there is a card's driver, and nobody hides the cards from this process."""
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not is_hidden and any(any(Path("/dev").glob(name)) for name in _CARD_FILES)
 
 
 def _broken(error: Exception) -> EngineError:

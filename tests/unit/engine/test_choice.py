@@ -80,13 +80,22 @@ def test_a_precision_that_is_not_here_is_explained(
         backends.check_precision(settings(**flags), choose(settings(**flags)))
 
 
-def test_without_a_driver_nothing_of_pytorch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at /dev is enough."""
+@pytest.mark.parametrize(
+    ("files", "shown"), [("nothing-like-it", None), ("null", ""), ("null", "-1")]
+)
+def test_without_a_card_in_sight_nothing_of_pytorch_is_loaded(
+    files: str, shown: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at /dev and at the environment is enough."""
 
     def refuse(_name: str) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(choice, "_CARD_FILES", ("nothing-like-it",))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    monkeypatch.setattr(choice, "_CARD_FILES", (files,))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     monkeypatch.setattr(choice, "import_torch_engine", refuse)
     choice.has_cards.cache_clear()
     assert not choice.has_cards()
@@ -121,6 +130,7 @@ def test_a_broken_pytorch_is_explained(
     def fail(_name: str) -> None:
         raise error
 
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(choice, "_CARD_FILES", ("null",))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     monkeypatch.setattr(importlib, "import_module", fail)
