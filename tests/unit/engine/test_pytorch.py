@@ -1,4 +1,4 @@
-"""The engine on PyTorch, on its build for the CPU: every family, half precisions, memory, devices.
+"""The engine on PyTorch, on its build for the CPU: every family, half precisions, memory.
 
 Runs where PyTorch is: tests/functional/test_torch_units.py.
 """
@@ -6,11 +6,10 @@ Runs where PyTorch is: tests/functional/test_torch_units.py.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from support.families import CONFIGS, random_items, write_family
 
 from satsuma.engine.architectures.steps import Attend
 from satsuma.engine.protocol import Cutting, Encoder, Microbatch, Width
-from satsuma.engine.pytorch import attention, backend, devices, encoder, program
+from satsuma.engine.pytorch import attention, backend, encoder, program
 from satsuma.engine.pytorch.inputs import Inputs, send
 from satsuma.engine.pytorch.places import Places
 from satsuma.errors import EngineError, UnsupportedModelError
@@ -336,75 +335,6 @@ def test_int8_is_refused(bert: Path) -> None:
     """Nobody gets another precision than asked for."""
     with pytest.raises(EngineError, match="int8 needs the native engine"):
         load_local(bert, engine="torch", precision="int8")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("cuda", "--device cpu"), ("cuda:1", "--device cpu"), ("mps", "no GPU of Apple's")],
-)
-def test_a_device_that_is_not_here_is_named(name: str, message: str) -> None:
-    """With what would do."""
-    with pytest.raises(EngineError, match=message):
-        devices.find_devices(name)
-
-
-@pytest.fixture
-def two_cards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A machine with two cards that compute, but for those that a test adds to the list."""
-    broken: list[str] = []
-
-    def compute_on(card: torch.device) -> None:
-        if str(card) in broken:
-            raise RuntimeError("no kernel image is available for execution on the device")
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(devices, "_compute_on", compute_on)
-    devices._try_card.cache_clear()
-    yield broken
-    devices._try_card.cache_clear()
-
-
-def test_a_card_without_kernels_is_named(two_cards: list[str]) -> None:
-    """The other card does its work; all of them are not to be had."""
-    two_cards.append("cuda:0")
-    assert [str(one) for one in devices.find_devices("cuda:1")] == ["cuda:1"]
-    for find in (devices.has_cards, partial(devices.find_devices, "cuda")):
-        with pytest.raises(EngineError, match="cuda:0, and does not compute on it: no kernel"):
-            find()
-
-
-@pytest.mark.parametrize("name", ["cuda", "cpu"])
-@pytest.mark.usefixtures("two_cards")
-def test_an_older_pytorch_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather than fail in the middle of a model."""
-    monkeypatch.setattr(torch, "__version__", "2.9.1+cu128")
-    for find in (devices.has_cards, partial(devices.find_devices, name)):
-        with pytest.raises(
-            EngineError, match=r"PyTorch 2\.9\.1\+cu128 is too old.* 2\.13 or newer"
-        ):
-            find()
-
-
-@pytest.mark.usefixtures("two_cards")
-def test_a_card_s_number_is_checked() -> None:
-    """The message lists what there is."""
-    assert devices.has_cards()
-    assert [str(one) for one in devices.find_devices("cuda")] == ["cuda:0", "cuda:1"]
-    assert [str(one) for one in devices.find_devices("cuda:1")] == ["cuda:1"]
-    with pytest.raises(EngineError, match="no device cuda:2; PyTorch sees cuda:0, cuda:1"):
-        devices.find_devices("cuda:2")
-
-
-def test_an_older_card_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be emulated, slower than fp32."""
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
-    monkeypatch.setattr(devices, "describe", str)
-    card = torch.device("cuda:0")
-    devices.check_precision(card, Precision.FP16)
-    with pytest.raises(EngineError, match="cuda:0 has no bf16; use --precision fp16"):
-        devices.check_precision(card, Precision.BF16)
 
 
 def test_flash_attention_is_taken_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
