@@ -56,11 +56,13 @@ client-environments: $(VENV)/.dev $(VENV)/.native
 ray-environment: $(VENV)/.dev $(VENV)/.native
 	@$(BIN)/python scripts/ray_environment.py || test -z "$$CI"
 
-# So does PyTorch, which is large.
+# So does PyTorch. The index may have its build for cards alone, of gigabytes, so that `make test`
+# gets it only in CI, where it was got before, or with SATSUMA_TORCH=1.
+TORCH := $(if $(CI)$(filter 1,$(SATSUMA_TORCH))$(wildcard $(VENV)/torch),torch-environment)
 torch-environment: $(VENV)/.dev $(VENV)/.native
 	@$(BIN)/python scripts/torch_environment.py || test -z "$$CI"
 
-test: client-environments ray-environment torch-environment ## Run the tests (more flags: ARGS="-k pooling")
+test: client-environments ray-environment $(TORCH) ## Run the tests (more flags: ARGS="-k pooling")
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
 unit: $(VENV)/.dev $(VENV)/.native ## Run the tests that need no process and nobody else's client, in under a minute

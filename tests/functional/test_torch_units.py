@@ -12,10 +12,12 @@ from support.engines import ROOT, TORCH_PYTHON, need_torch
 from support.program import environment
 
 ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
+NO_CARDS = {"CUDA_VISIBLE_DEVICES": ""}  # whatever the machine has
 # What is run over every engine, here over this one.
 SUITES = (
     "tests/unit/engine/test_contract.py",
     "tests/unit/engine/test_pytorch.py",
+    "tests/unit/engine/test_pytorch_devices.py",
     "tests/golden/test_families.py",
     "tests/golden/test_all_minilm.py",
 )
@@ -35,12 +37,12 @@ def test_they_pass(tmp_path: Path) -> None:
     assert "PyTorch is in an environment of its own" not in done.stdout
 
 
-def satsuma(*arguments: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """Run the program in PyTorch's environment."""
+def satsuma(*arguments: str, tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in PyTorch's environment, with more variables."""
     need_torch()
     return subprocess.run(
         [str(TORCH_PYTHON), "-m", "satsuma", *arguments],
-        env=environment(tmp_path),
+        env=environment(tmp_path, **more),
         capture_output=True,
         text=True,
         timeout=120,
@@ -57,7 +59,7 @@ def test_the_program_runs_on_it(tmp_path: Path) -> None:
 
 
 def test_pytorch_is_left_alone_where_nobody_asked(tmp_path: Path) -> None:
-    """It is installed here, there is no card, and its seconds and memory are spared."""
+    """It is installed here, no card is shown, and its seconds and memory are spared."""
     need_torch()
     program = f"""
 import sys
@@ -66,14 +68,13 @@ with Ai() as ai:
     ai.run("{ALL_MINILM}", {{"text": "hello world"}})
 assert "torch" not in sys.modules
 """
-    subprocess.run(
-        [str(TORCH_PYTHON), "-c", program], env=environment(tmp_path), timeout=60, check=True
-    )
+    env = environment(tmp_path, **NO_CARDS)
+    subprocess.run([str(TORCH_PYTHON), "-c", program], env=env, timeout=60, check=True)
 
 
 def test_a_card_that_is_not_there_is_explained(tmp_path: Path) -> None:
     """In a line, and no trace."""
-    done = satsuma("run", ALL_MINILM, "hello", "--device", "cuda", tmp_path=tmp_path)
+    done = satsuma("run", ALL_MINILM, "hello", "--device", "cuda", tmp_path=tmp_path, **NO_CARDS)
     assert done.returncode == 1
     assert "`--device cpu` needs none" in done.stderr
     assert "Traceback" not in done.stderr

@@ -33,7 +33,7 @@ def need_torch() -> None:
     done = subprocess.run([sys.executable, str(_SCRIPT), "--check"], check=False, timeout=60)
     if done.returncode == 0:
         return
-    reason = "PyTorch is not installed; run: .venv/bin/python scripts/torch_environment.py"
+    reason = "PyTorch is not installed for the tests; run: make torch-test"
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -25,7 +25,8 @@ from satsuma.bulk.run import MakeEmbedder, run_job
 from satsuma.bulk.targets import own_files
 from satsuma.cli.extras import import_extra
 from satsuma.cli.options import setting_options
-from satsuma.settings import CPU_DEVICE, Settings, load_settings
+from satsuma.cluster.options import keep_to_cores
+from satsuma.settings import Settings, load_settings
 from satsuma.types import Pooling
 
 _EPILOG = """
@@ -135,12 +136,13 @@ def embed(  # noqa: PLR0913 - click gives each option an argument
     TSV, JSON Lines or lines of text, plain or in gzip or zstd. OUTPUT is Parquet, JSON Lines, npy,
     an Arrow stream or Vectorize's NDJSON, or - for standard output.
 
-    Run the same command again after Ctrl-C or a crash, and it goes on where it was; the result is
-    the same, byte for byte. OUTPUT appears when it is whole. The last line is a report in JSON.
+    Run the same command again after Ctrl-C or a crash, and it goes on where it was. The result is
+    the same, byte for byte on the CPU's native engine, and as near as docs/gpu.md says on a card.
+    OUTPUT appears when it is whole. The last line is a report in JSON.
     """
     flags = _take_flags(wishes)
-    if address is not None:  # Ray is asked for cores alone
-        flags.setdefault("device", CPU_DEVICE)
+    if address is not None:
+        flags = keep_to_cores(flags)
     settings = load_settings(flags)
     input_format, output_format = wishes.pop("input_format"), wishes.pop("output_format")
     places = _locate_targets(output, errors)

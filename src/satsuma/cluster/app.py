@@ -16,11 +16,11 @@ import ray
 from ray import serve
 
 from satsuma.cluster.gateway import Gateway
-from satsuma.cluster.options import ClusterOptions
+from satsuma.cluster.options import ClusterOptions, keep_to_cores
 from satsuma.cluster.replica import Replica
 from satsuma.cluster.shared_queue import check_shared
 from satsuma.errors import ConfigurationError
-from satsuma.settings import CPU_DEVICE, Settings, load_settings
+from satsuma.settings import Settings, load_settings
 
 DEFAULT_MODELS = ("@cf/baai/bge-base-en-v1.5",)
 _OPTION_NAMES = frozenset(one.name for one in fields(ClusterOptions))
@@ -50,13 +50,13 @@ def app(arguments: Mapping[str, Any]) -> Any:
         raise ConfigurationError(f"A cluster has no {', '.join(unknown)}. See docs/cluster.md.")
     taken = {name: value for name, value in arguments.items() if name in _OPTION_NAMES}
     options = ClusterOptions.parse(taken).on(node_cores())
-    flags = {name: value for name, value in arguments.items() if name in _SETTING_NAMES}
+    given = {name: value for name, value in arguments.items() if name in _SETTING_NAMES}
+    flags = keep_to_cores(given)  # gateways too: they look at what replicas would run on
     settings = load_settings(flags)  # refuses what every node would refuse
     check_shared(settings)
     models = settings.model or DEFAULT_MODELS
     replicas = _replicas(options, settings.drain_s).options(user_config={"models": list(models)})
-    # Ray was asked for cores alone: a node's cards are not the replicas'.
-    replicas = replicas.bind({"device": CPU_DEVICE, **flags, "threads": options.replica_cores})
+    replicas = replicas.bind({**flags, "threads": options.replica_cores})
     return _gateways(options, settings.drain_s).bind(flags, replicas)
 
 

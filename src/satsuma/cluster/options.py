@@ -8,6 +8,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, Self
 
 from satsuma.errors import ConfigurationError
+from satsuma.settings import AUTO_DEVICE, CPU_DEVICE
 
 _MAX_GATEWAYS = 8  # by default; a gateway is a process on some node
 
@@ -90,6 +91,18 @@ class ClusterOptions:
 def cluster_fields() -> tuple[Field[Any], ...]:
     """List the options, in order of declaration; their help is in their metadata."""
     return fields(ClusterOptions)
+
+
+def keep_to_cores(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Pin settings to the CPU on every node: Ray is asked for cores, and for no card.
+
+    Raises:
+        ConfigurationError: if another device was asked for.
+    """
+    device = flags.get("device", AUTO_DEVICE)
+    if device not in (AUTO_DEVICE, CPU_DEVICE):
+        raise ConfigurationError(f"A cluster runs on cores, and device {device} was given.")
+    return {**flags, "device": CPU_DEVICE}
 
 
 def _coerce(name: str, value: Any, kind: type) -> Any:

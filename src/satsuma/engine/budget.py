@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from satsuma.engine.protocol import Encoder, Microbatch, Width
+from satsuma.engine.protocol import Cutting, Encoder, Microbatch, Width
 from satsuma.types import IntArray
 
 SIZES = (1024, 2048, 4096, 8192, 16_384, 32_768, 65_536)
@@ -35,8 +35,13 @@ def find_token_budget(
     for size in SIZES:
         count = max(1, size // len(item))
         microbatch = Microbatch.pack([item] * count)
-        measured.append((count * len(item), _time(encoder, microbatch, clock)))
-        if _rate(measured[-1]) < _WORSE * max(map(_rate, measured)):
+        num_cuts = _count_cuts(encoder)
+        spent_s = _time(encoder, microbatch, clock)
+        is_cut = _count_cuts(encoder) > num_cuts
+        if is_cut and measured:  # by halves, of which a lane beside it leaves room for none
+            break
+        measured.append((count * len(item), spent_s))
+        if is_cut or _rate(measured[-1]) < _WORSE * max(map(_rate, measured)):
             break
     best = max(map(_rate, measured))
     return next(one for one in measured if _rate(one) >= ENOUGH * best)
@@ -51,6 +56,10 @@ def _time(encoder: Encoder, microbatch: Microbatch, clock: Callable[[], float]) 
         encoder.encode(microbatch, Width.ONE_LANE)
         spent_s.append(clock() - started_at_s)
     return min(spent_s)
+
+
+def _count_cuts(encoder: Encoder) -> int:
+    return encoder.num_cuts if isinstance(encoder, Cutting) else 0
 
 
 def _rate(measured: tuple[int, float]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,19 +83,22 @@ def import_torch_engine(module: str) -> ModuleType:
         return importlib.import_module(f"satsuma.engine.pytorch.{module}")
     except ModuleNotFoundError as error:
         if error.name != "torch":
-            raise
+            raise _broken(error) from error
         raise EngineError(
             "PyTorch is not installed, and this device needs it. "
             "Get it: pip install 'satsuma[gpu]' (docs/gpu.md)"
         ) from error
-    except OSError as error:  # of its own libraries
-        raise EngineError(f"PyTorch cannot be loaded: {error}") from error
+    except (ImportError, OSError) as error:  # of its own libraries
+        raise _broken(error) from error
 
 
 @cache
 def has_cards() -> bool:
-    """Tell whether PyTorch is here and can use a card; loads it only where a driver shows one."""
-    if not any(any(Path("/dev").glob(name)) for name in _CARD_FILES):
+    """Tell whether PyTorch is here and computes on every card.
+
+    It is loaded only where a driver shows a card. What is amiss with it is told in a warning.
+    """
+    if not _shows_cards():
         return False
     if importlib.util.find_spec("torch") is None:
         _LOGGER.info("there is a card; with satsuma[gpu] it would run the models (docs/gpu.md)")
@@ -102,8 +106,18 @@ def has_cards() -> bool:
     try:
         return bool(import_torch_engine("devices").has_cards())
     except EngineError as error:
-        _LOGGER.warning("%s. The CPU takes the card's place.", error)
+        _LOGGER.warning("%s. The CPU takes the card's place.", str(error).rstrip("."))
         return False
+
+
+def _shows_cards() -> bool:
+    """Tell whether there is a card's driver, and nobody hides the cards from this process."""
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not is_hidden and any(any(Path("/dev").glob(name)) for name in _CARD_FILES)
+
+
+def _broken(error: Exception) -> EngineError:
+    return EngineError(f"PyTorch cannot be loaded: {error}")
 
 
 def _cpu_engine(settings: Settings) -> Engine:

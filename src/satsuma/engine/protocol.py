@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -81,3 +81,14 @@ class Encoder(Protocol):
     def close(self) -> None:
         """Give the memory back; no `encode` may follow."""
         ...
+
+
+@runtime_checkable
+class Cutting(Protocol):
+    """An encoder that runs in pieces what does not fit its memory.
+
+    Attributes:
+        num_cuts: microbatches that did not fit, so far.
+    """
+
+    num_cuts: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from satsuma.cluster.options import ClusterOptions
+from satsuma.cluster.options import ClusterOptions, keep_to_cores
 from satsuma.errors import ConfigurationError
 
 
@@ -56,3 +56,15 @@ def test_no_room_is_explained(node_cores: list[int]) -> None:
     """With what the largest node has."""
     with pytest.raises(ConfigurationError, match="No node has 8 cores for a replica"):
         ClusterOptions(replica_cores=8).on(node_cores)
+
+
+@pytest.mark.parametrize("given", [{}, {"device": "auto"}, {"device": "cpu"}])
+def test_every_node_keeps_to_its_cores(given: dict[str, str]) -> None:
+    """Whatever cards it has, and whatever its own environment says."""
+    assert keep_to_cores({**given, "lanes": 2}) == {"device": "cpu", "lanes": 2}
+
+
+def test_a_cluster_takes_no_card() -> None:
+    """Rather than leave it idle without a word."""
+    with pytest.raises(ConfigurationError, match="runs on cores, and device cuda:1 was given"):
+        keep_to_cores({"device": "cuda:1"})

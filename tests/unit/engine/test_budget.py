@@ -51,6 +51,28 @@ def test_what_does_not_fit_ends_the_search() -> None:
     assert max(sum(lengths) for lengths, _ in card.runs) == 8192
 
 
+class _CuttingCard(_Card):
+    """One that says so, and is no slower for it."""
+
+    num_cuts = 0
+
+    def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
+        """Count what does not fit."""
+        self.num_cuts += len(microbatch.token_ids) > self.most_tokens
+        self.most_tokens, most = 10**9, self.most_tokens
+        states = super().encode(microbatch, width)
+        self.most_tokens = most
+        return states
+
+
+@pytest.mark.parametrize(("most_tokens", "expected"), [(4096, 4096), (100, 1024)])
+def test_what_is_cut_ends_the_search(most_tokens: int, expected: int) -> None:
+    """Even if halves are fast here, there is no room for them beside another lane."""
+    card = _CuttingCard(0.1, tokens_per_s=200_000, most_tokens=most_tokens)
+    assert find_token_budget(card, ITEM, clock=lambda: card.now_s)[0] == expected
+    assert max(sum(lengths) for lengths, _ in card.runs) == max(1024, 2 * most_tokens)
+
+
 def test_a_long_item_is_measured_alone() -> None:
     """A microbatch holds one item at least."""
     card = _Card(0.0, tokens_per_s=200_000)

@@ -80,13 +80,22 @@ def test_a_precision_that_is_not_here_is_explained(
         backends.check_precision(settings(**flags), choose(settings(**flags)))
 
 
-def test_without_a_driver_nothing_of_pytorch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at /dev is enough."""
+@pytest.mark.parametrize(
+    ("files", "shown"), [("nothing-like-it", None), ("null", ""), ("null", "-1")]
+)
+def test_without_a_card_in_sight_nothing_of_pytorch_is_loaded(
+    files: str, shown: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at /dev and at the environment is enough."""
 
     def refuse(_name: str) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(choice, "_CARD_FILES", ("nothing-like-it",))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    monkeypatch.setattr(choice, "_CARD_FILES", (files,))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     monkeypatch.setattr(choice, "import_torch_engine", refuse)
     choice.has_cards.cache_clear()
     assert not choice.has_cards()
@@ -104,14 +113,24 @@ def test_a_missing_pytorch_is_explained(monkeypatch: pytest.MonkeyPatch) -> None
         choice.import_torch_engine("devices")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("libcudart.so: cannot open shared object file"),
+        ImportError("libcudart.so: undefined symbol", name="torch"),
+        ModuleNotFoundError("No module named 'libcudart.so'", name="sympy"),
+        EngineError("PyTorch sees cuda:0, and has no libcudart.so."),
+    ],
+)
 def test_a_broken_pytorch_is_explained(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nobody asked for it, the CPU takes its place."""
 
     def fail(_name: str) -> None:
-        raise OSError("libcudart.so: cannot open shared object file")
+        raise error
 
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(choice, "_CARD_FILES", ("null",))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     monkeypatch.setattr(importlib, "import_module", fail)
@@ -119,6 +138,7 @@ def test_a_broken_pytorch_is_explained(
     assert not choice.has_cards()
     choice.has_cards.cache_clear()
     assert "libcudart.so" in caplog.text
+    assert "not installed" not in caplog.text
     assert "The CPU takes the card's place" in caplog.text
 
 

@@ -1,10 +1,13 @@
-"""The engine on PyTorch, on its build for the CPU: every family, half precisions, memory, devices.
+"""The engine on PyTorch, on its build for the CPU: every family, half precisions, memory.
 
 Runs where PyTorch is: tests/functional/test_torch_units.py.
 """
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,8 +23,8 @@ from support.engines import load_local
 from support.families import CONFIGS, random_items, write_family
 
 from satsuma.engine.architectures.steps import Attend
-from satsuma.engine.protocol import Encoder, Microbatch, Width
-from satsuma.engine.pytorch import attention, devices, encoder, program
+from satsuma.engine.protocol import Cutting, Encoder, Microbatch, Width
+from satsuma.engine.pytorch import attention, backend, encoder, program
 from satsuma.engine.pytorch.inputs import Inputs, send
 from satsuma.engine.pytorch.places import Places
 from satsuma.errors import EngineError, UnsupportedModelError
@@ -172,6 +175,83 @@ def test_what_does_not_fit_the_memory_runs_in_halves(
     np.testing.assert_allclose(states_of(encoder, lengths), whole, rtol=0, atol=TOLERANCE)
     halves = [(30, 2, 9, 40), (30, 2, 9), (40,), (35, 8)]
     assert memory.runs == [lengths, *halves]
+    assert isinstance(encoder, Cutting)
+    assert encoder.num_cuts == 2
+
+
+def test_a_cut_is_told_once_for_a_size(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that cuts all day would say nothing else."""
+    loaded = load_local(bert, engine="torch").encoder
+    SmallMemory(monkeypatch, most_tokens=50)
+    encoder._tell_of_cut.cache_clear()
+    for lengths in ((40, 40), (30, 45), (40, 40, 40)):
+        states_of(loaded, lengths)
+    told = [line.split("up to ")[1].split(",")[0] for line in caplog.messages if "cut" in line]
+    assert told == ["128 tokens"]
+
+
+class _BusyMemory:
+    """A program that lacks memory for its first run, while another run has it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+        """Stand in front of the real one."""
+        self.num_runs = 0
+        self.has_failed = threading.Event()
+        run = program.Program.run
+
+        def guarded(self_: program.Program, inputs: Inputs) -> torch.Tensor:
+            self.num_runs += 1
+            if self.num_runs == 1:
+                self.has_failed.set()
+                raise error
+            return run(self_, inputs)
+
+        monkeypatch.setattr(program.Program, "run", guarded)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+)
+def test_a_text_waits_for_the_memory_of_another_run(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It is tried once more when the device is its own."""
+    loaded = load_local(bert, engine="torch").encoder
+    assert isinstance(loaded, encoder.TorchEncoder)
+    loaded._places = Places([CPU])
+    memory = _BusyMemory(monkeypatch, error)
+    with ThreadPoolExecutor(1) as lane:
+        with loaded._places.lend(Width.ONE_LANE):
+            waiting = lane.submit(states_of, loaded, (9,))
+            assert memory.has_failed.wait(30)
+            assert memory.num_runs == 1
+        assert waiting.result(30).shape[0] == 9
+    assert memory.num_runs == 2
+
+
+def test_new_runs_wait_for_one_that_wants_the_device() -> None:
+    """Or it would never have it; other devices take them meanwhile."""
+    places = Places([CPU, CPU])
+    with ExitStack() as runs:
+        one = runs.enter_context(places.lend(Width.ONE_LANE))
+        runs.enter_context(places.clear(one))
+        others = [runs.enter_context(places.lend(Width.ONE_LANE)) for _ in range(2)]
+        assert [one.number, *(other.number for other in others)] == [0, 1, 1]
+
+
+def test_a_device_is_not_waited_for_for_ever() -> None:
+    """A run that hangs holds up nobody else's for good."""
+    places = Places([CPU])
+    with ExitStack() as runs:
+        one, _ = (runs.enter_context(places.lend(Width.ONE_LANE)) for _ in range(2))
+        runs.enter_context(places.clear(one, within_s=0.0))
 
 
 def test_a_text_that_does_not_fit_alone_is_an_error(
@@ -194,6 +274,26 @@ def test_a_failure_of_pytorch_is_an_engine_s(bert: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(program.Program, "run", fail)
     with pytest.raises(EngineError, match="PyTorch failed: device-side assert"):
         states_of(loaded)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("20 GiB"), "The model does not fit the device's memory: 20 GiB"),
+        (RuntimeError("no kernel image"), "PyTorch failed to load the model: no kernel image"),
+    ],
+)
+def test_a_model_that_a_device_does_not_take_is_explained(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    """As an engine's failure, whichever it is."""
+
+    def fail(_folder: Path, _device: torch.device) -> None:
+        raise error
+
+    monkeypatch.setattr(backend, "read_tensors", fail)
+    with pytest.raises(EngineError, match=message):
+        load_local(bert, engine="torch")
 
 
 def test_runs_go_to_the_device_with_the_fewest() -> None:
@@ -235,37 +335,6 @@ def test_int8_is_refused(bert: Path) -> None:
     """Nobody gets another precision than asked for."""
     with pytest.raises(EngineError, match="int8 needs the native engine"):
         load_local(bert, engine="torch", precision="int8")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("cuda", "--device cpu"), ("cuda:1", "--device cpu"), ("mps", "no GPU of Apple's")],
-)
-def test_a_device_that_is_not_here_is_named(name: str, message: str) -> None:
-    """With what would do."""
-    with pytest.raises(EngineError, match=message):
-        devices.find_devices(name)
-
-
-def test_a_card_s_number_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message lists what there is."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert [str(one) for one in devices.find_devices("cuda")] == ["cuda:0", "cuda:1"]
-    assert [str(one) for one in devices.find_devices("cuda:1")] == ["cuda:1"]
-    with pytest.raises(EngineError, match="no device cuda:2; PyTorch sees cuda:0, cuda:1"):
-        devices.find_devices("cuda:2")
-
-
-def test_an_older_card_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be emulated, slower than fp32."""
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
-    monkeypatch.setattr(devices, "describe", str)
-    card = torch.device("cuda:0")
-    devices.check_precision(card, Precision.FP16)
-    with pytest.raises(EngineError, match="cuda:0 has no bf16; use --precision fp16"):
-        devices.check_precision(card, Precision.BF16)
 
 
 def test_flash_attention_is_taken_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def open_packed(
     """Load what `write_packed` wrote, once for each device.
 
     Raises:
-        EngineError: if a device's memory is too small.
+        EngineError: if a device's memory is too small, or the device fails.
     """
     # A checkpoint's names differ, its steps do not; tensors are found by their steps' numbers.
     blueprint = architecture.blueprint(())
@@ -62,11 +62,13 @@ def open_packed(
         torch.set_num_threads(threads)
     try:
         programs = [Program(blueprint, read_tensors(folder, one)) for one in devices]
+        for one in devices:  # runs have streams of their own, which would not wait for the copies
+            if one.type == "cuda":
+                torch.cuda.synchronize(one)
     except torch.OutOfMemoryError as error:
         raise EngineError(f"The model does not fit the device's memory: {error}") from error
-    for one in devices:  # runs have streams of their own, which would not wait for the copies
-        if one.type == "cuda":
-            torch.cuda.synchronize(one)
+    except RuntimeError as error:
+        raise EngineError(f"PyTorch failed to load the model: {error}") from error
     encoder = TorchEncoder(blueprint, programs, share_places(devices))
     encoder.is_normalized = architecture.is_normalized
     return encoder

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from satsuma.errors import EngineError
 from satsuma.types import Precision
 
 _GIB = 2**30
+_OLDEST = (2, 13)  # release of PyTorch, as the extra `gpu` asks for it
 _AMPERE = 8  # the first generation of cards with bfloat16 in its matrix units
 
 
@@ -15,25 +18,29 @@ def find_devices(name: str) -> tuple[torch.device, ...]:
     """Give the devices of a name: `cuda` is every card, `cuda:1` the second.
 
     Raises:
-        EngineError: if there is no such device; the message says what there is.
+        EngineError: if there is no such device, or it does not compute, or PyTorch is too old; the
+            message says what there is.
     """
+    _check_release()
     kind, _, index = name.partition(":")
     if kind == "cpu":
         return (torch.device("cpu"),)
     if kind == "mps":
         return (_require_mps(),)
-    count = _count_cards()
-    if not index:
-        return tuple(torch.device("cuda", number) for number in range(count))
-    if int(index) >= count:
-        there = ", ".join(f"cuda:{number}" for number in range(count))
-        raise EngineError(f"There is no device {name}; PyTorch sees {there}.")
-    return (torch.device("cuda", int(index)),)
+    cards = _find_cards(name, index)
+    for card in cards:
+        _try_card(card)
+    return cards
 
 
 def has_cards() -> bool:
-    """Tell whether PyTorch can use a card here."""
-    return bool(torch.cuda.is_available())
+    """Tell whether PyTorch sees a card here.
+
+    Raises:
+        EngineError: if it is too old for satsuma, or does not compute on one of them.
+    """
+    _check_release()
+    return bool(torch.cuda.is_available()) and bool(find_devices("cuda"))
 
 
 def check_precision(device: torch.device, precision: Precision) -> None:
@@ -81,8 +88,43 @@ def _has_bf16(device: torch.device) -> bool:
     return True
 
 
+def _check_release() -> None:
+    if tuple(map(int, torch.__version__.split(".")[:2])) < _OLDEST:
+        wanted = ".".join(map(str, _OLDEST))
+        raise EngineError(
+            f"PyTorch {torch.__version__} is too old, and satsuma needs {wanted} or newer. "
+            "Get it: pip install --upgrade 'satsuma[gpu]' (docs/gpu.md)"
+        )
+
+
+@cache
+def _try_card(card: torch.device) -> None:
+    """Compute something: a build has kernels for some generations of cards alone."""
+    try:
+        _compute_on(card)
+    except RuntimeError as error:
+        raise EngineError(
+            f"PyTorch {torch.__version__} sees {card}, and does not compute on it: {error}"
+        ) from error
+
+
+def _compute_on(card: torch.device) -> None:
+    torch.ones(1, device=card).add(1).item()  # waits for it, and so for its failure
+
+
+def _find_cards(name: str, index: str) -> tuple[torch.device, ...]:
+    """Find every card, or the one of an index."""
+    count = _count_cards()
+    if not index:
+        return tuple(torch.device("cuda", number) for number in range(count))
+    if int(index) >= count:
+        there = ", ".join(f"cuda:{number}" for number in range(count))
+        raise EngineError(f"There is no device {name}; PyTorch sees {there}.")
+    return (torch.device("cuda", int(index)),)
+
+
 def _count_cards() -> int:
-    if has_cards():
+    if torch.cuda.is_available():
         return int(torch.cuda.device_count())
     raise EngineError(f"PyTorch {torch.__version__} {_why_no_card()}; `--device cpu` needs none.")
 

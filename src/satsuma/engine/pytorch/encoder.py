@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -15,9 +17,17 @@ from satsuma.engine.pytorch.program import Program
 from satsuma.errors import EngineError
 from satsuma.types import FloatArray
 
+_LOGGER = logging.getLogger(__name__)
+# What is said where PyTorch's allocator was not asked, but cuBLAS or the host's was.
+_SHORT_MEMORY = ("STATUS_ALLOC_FAILED", "out of memory")
+
 
 class TorchEncoder:
-    """An encoder on PyTorch. Thread-safe."""
+    """An encoder on PyTorch. Thread-safe.
+
+    Attributes:
+        num_cuts: microbatches that did not fit the device's memory, so far.
+    """
 
     def __init__(self, blueprint: Blueprint, programs: Sequence[Program], places: Places) -> None:
         """Take programs as they are.
@@ -33,6 +43,7 @@ class TorchEncoder:
         self.hidden_size = blueprint.widths[blueprint.result]
         self.memory_bytes = programs[0].memory_bytes  # of each device
         self.is_normalized = True
+        self.num_cuts = 0
 
     def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
         """Run the model; see `engine.protocol.Encoder`."""
@@ -41,11 +52,33 @@ class TorchEncoder:
             raise EngineError("The model was unloaded.")
         self._check(microbatch)
         with self._places.lend(width) as seat:
-            return _encode(programs[seat.number], seat, microbatch)
+            return self._run(programs[seat.number], seat, microbatch)
 
     def close(self) -> None:
         """Let go of the weights; the last run that still reads them frees them."""
         self._programs = None
+
+    def _run(self, program: Program, seat: Seat, microbatch: Microbatch) -> FloatArray:
+        """Run a microbatch, in halves where it does not fit the device's memory: (T, H)."""
+        states = _try(program, seat, microbatch)
+        if states is not None:
+            return states
+        seat.free_memory()
+        if len(microbatch.lengths) == 1:
+            return self._run_alone(program, seat, microbatch)
+        self.num_cuts += 1
+        _tell_of_cut(seat.device, 1 << (len(microbatch.token_ids) - 1).bit_length())
+        return np.concatenate([self._run(program, seat, half) for half in _halve(microbatch)])
+
+    def _run_alone(self, program: Program, seat: Seat, microbatch: Microbatch) -> FloatArray:
+        """Run one item once more when no other run has a part of the memory."""
+        with self._places.clear(seat):
+            seat.free_memory()
+            states = _try(program, seat, microbatch)
+        if states is None:
+            num_tokens = len(microbatch.token_ids)
+            raise EngineError(f"A text of {num_tokens} tokens does not fit the device's memory.")
+        return states
 
     def _check(self, microbatch: Microbatch) -> None:
         """Refuse what would read beyond a table: a card stops for good then."""
@@ -56,27 +89,32 @@ class TorchEncoder:
             raise EngineError(f"{longest} tokens, and {self._max_tokens} positions.")
 
 
-def _encode(program: Program, seat: Seat, microbatch: Microbatch) -> FloatArray:
-    """Run a microbatch, in halves where it does not fit the device's memory: (T, H)."""
-    states = _try(program, seat, microbatch)
-    if states is not None:
-        return states
-    seat.free_memory()
-    if len(microbatch.lengths) == 1:
-        num_tokens = len(microbatch.token_ids)
-        raise EngineError(f"A text of {num_tokens} tokens does not fit the device's memory.")
-    return np.concatenate([_encode(program, seat, half) for half in _halve(microbatch)])
-
-
 def _try(program: Program, seat: Seat, microbatch: Microbatch) -> FloatArray | None:
     """Run a microbatch: (T, H) float32, or None if the device's memory is too small for it."""
     try:
         with torch.inference_mode(), seat.enter():
             return seat.fetch(program.run(send(microbatch, seat.device)))
-    except torch.OutOfMemoryError:
-        return None  # and so let go of what the traceback holds
     except RuntimeError as error:
+        if _is_memory_short(error):
+            return None  # and so let go of what the traceback holds
         raise EngineError(f"PyTorch failed: {error}") from error
+
+
+def _is_memory_short(error: RuntimeError) -> bool:
+    """Tell what PyTorch's own memory lacks, and what a library beside it or the host does."""
+    is_typed = isinstance(error, torch.OutOfMemoryError)
+    return is_typed or any(words in str(error) for words in _SHORT_MEMORY)
+
+
+@cache
+def _tell_of_cut(device: torch.device, most_tokens: int) -> None:
+    """Log it, once for each device and size."""
+    _LOGGER.warning(
+        "%s: its memory is too small for a microbatch of up to %d tokens, which is cut in two; "
+        "a smaller --token-budget spares the attempts",
+        device,
+        most_tokens,
+    )
 
 
 def _halve(microbatch: Microbatch) -> list[Microbatch]:

@@ -18,6 +18,7 @@ import torch
 from satsuma.engine.protocol import Width
 from satsuma.types import FloatArray
 
+CLEAR_WITHIN_S = 10.0  # that a device's runs are waited for, so that one has it for itself
 _URGENT = -1  # a stream's priority; lower goes first
 
 
@@ -27,11 +28,13 @@ class Place:
 
     Attributes:
         num_runs: that it has now.
+        num_wanting: runs that want it for themselves.
         idle: streams, by whether they are urgent.
     """
 
     device: torch.device
     num_runs: int = 0
+    num_wanting: int = 0
     idle: dict[bool, list[torch.cuda.Stream]] = field(default_factory=lambda: {False: [], True: []})
 
     def take_stream(self, *, is_urgent: bool) -> torch.cuda.Stream | None:
@@ -84,24 +87,51 @@ class Places:
 
     def __init__(self, devices: Sequence[torch.device]) -> None:
         """Start with all of them idle."""
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._places = [Place(device) for device in devices]
 
     @contextmanager
     def lend(self, width: Width) -> Iterator[Seat]:
         """Lend the device that has the fewest runs; a lone core's run is an urgent query."""
         is_urgent = width is Width.ONE_CORE
-        with self._lock:
-            number, place = min(enumerate(self._places), key=lambda one: one[1].num_runs)
+        with self._changed:
+            self._changed.wait_for(self._is_any_open, CLEAR_WITHIN_S)
+            number, place = min(
+                enumerate(self._places), key=lambda one: (one[1].num_wanting, one[1].num_runs)
+            )
             place.num_runs += 1
             stream = place.take_stream(is_urgent=is_urgent)
         try:
             yield Seat(number, place.device, stream)
         finally:
-            with self._lock:
+            with self._changed:
                 place.num_runs -= 1
                 if stream is not None:
                     place.idle[is_urgent].append(stream)
+                self._changed.notify_all()
+
+    @contextmanager
+    def clear(self, seat: Seat, within_s: float = CLEAR_WITHIN_S) -> Iterator[None]:
+        """Leave a device to one of its runs: the others end first, and new ones wait.
+
+        Those that wait for this, as well, do not count. It goes on in any case after a while.
+        """
+        place = self._places[seat.number]
+        with self._changed:
+            place.num_wanting += 1
+            place.num_runs -= 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not place.num_runs, within_s)
+            place.num_runs += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                place.num_wanting -= 1
+                self._changed.notify_all()
+
+    def _is_any_open(self) -> bool:
+        return any(not place.num_wanting for place in self._places)
 
 
 @cache
