@@ -39,7 +39,7 @@ class Api:
         url = self.server.run_url(model)
         answer = requests.post(url, headers=headers, timeout=60, **arguments)
         described = self.document["paths"][RUN]["post"]["responses"][str(answer.status_code)]
-        (schema,) = (one["schema"] for one in described["content"].values())
+        schema = described["content"][answer.headers["content-type"]]["schema"]
         components = self.document["components"]
         validator = jsonschema_rs.validator_for({**schema, "components": components})
         validator.validate(answer.json())
