@@ -40,11 +40,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home for all pages, with the commands that they take for granted."""
     folder = tmp_path_factory.mktemp("home")
     for name, module in (("satsuma", "-m satsuma"), ("python", "")):
-        command = folder / "bin" / name
-        command.parent.mkdir(exist_ok=True)
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
-        command.chmod(0o755)
+        _write_command(folder / "bin" / name, f"{sys.executable} {module}")
+    _write_command(folder / "ray" / "satsuma", f"{RAY_PYTHON} -m satsuma")
     return folder
+
+
+def _write_command(command: Path, words: str) -> None:
+    command.parent.mkdir(exist_ok=True)
+    command.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    command.chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +127,7 @@ def _environment(home: Path, folder: Path) -> dict[str, str]:
     path = os.pathsep.join([str(home / "bin"), str(BIN), os.environ["PATH"]])
     told = {
         "BIN_clients": str(ROOT / ".venv" / "clients" / "current" / "bin"),
-        "BIN_ray": str(RAY_PYTHON.parent),
+        "BIN_ray": os.pathsep.join([str(home / "ray"), str(RAY_PYTHON.parent)]),
         "BIN_workers": str(BIN),
         "NODE_MODULES": str(MODULES),
         "SATSUMA_DATA_DIR": str(folder / "data"),  # a page's tokens close no other page's server
