@@ -48,14 +48,19 @@ def _product(device: torch.device, dtype: torch.dtype, width: int) -> float:
 def fastest_s(device: torch.device, work: Callable[[], object]) -> float:
     """Time work on a device: seconds of the fastest of several runs."""
     work()
+    return min(time_runs(device, work, _RUNS))
+
+
+def time_runs(device: torch.device, work: Callable[[], object], num_runs: int) -> list[float]:
+    """Time each of several runs from an idle device to an idle device: seconds."""
     spent_s = []
-    for _ in range(_RUNS):
+    for _ in range(num_runs):
         wait_for(device)
         started_at_s = time.perf_counter()
         work()
         wait_for(device)
         spent_s.append(time.perf_counter() - started_at_s)
-    return min(spent_s)
+    return spent_s
 
 
 def wait_for(device: torch.device) -> None:

@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from satsuma.bench.gpu.ceilings import Ceilings, measure_ceilings, wait_for
+from satsuma.bench.gpu.ceilings import Ceilings, measure_ceilings, time_runs
 from satsuma.bench.gpu.contenders import Contender, Satsuma, peers, release
 from satsuma.bench.gpu.models import WORKLOADS, make_texts, text_flops, text_tokens, write_model
 from satsuma.bench.random_model import SHAPES, ModelShape
@@ -187,14 +186,7 @@ def _time_short_text(contender: Contender, num_queries: int) -> float:
 
 
 def _median_s(work: Callable[[], Any], rounds: int, device: torch.device) -> float:
-    spent_s = []
-    for _ in range(rounds):
-        wait_for(device)
-        started_at_s = time.perf_counter()
-        work()
-        wait_for(device)
-        spent_s.append(time.perf_counter() - started_at_s)
-    return float(np.median(spent_s))
+    return statistics.median(time_runs(device, work, rounds))
 
 
 def _reset_peak(device: torch.device) -> None:
