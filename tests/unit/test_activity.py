@@ -1,27 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from support.clocks import Clock
 
 from satsuma.activity import WINDOW_S, Activity
 from satsuma.errors import EngineError, OverloadedError
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        """Begin some time after the machine's start."""
-        self.now_s = 1000.5
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    """Give the clock of `activity`."""
-    return Clock()
+    """Give the clock of `activity`: some time after the machine's start."""
+    return Clock(1000.5)
 
 
 @pytest.fixture

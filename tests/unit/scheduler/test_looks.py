@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.clocks import Clock
 
 from satsuma.engine.load import FakeEncoder
 from satsuma.errors import OverloadedError
@@ -20,16 +21,6 @@ RATE_TOKENS_PER_S = 5_000.0
 TOKEN_BUDGET = 1_024
 NUM_REQUESTS = 3_000
 NUM_RUNS = 20
-
-
-class Clock:
-    """A time that the test sets."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        """Tell it."""
-        return self.now_s
 
 
 @pytest.fixture
