@@ -15,7 +15,7 @@ from satsuma.engine.load import (
 from satsuma.errors import ModelNotInstalledError
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import choose_pace
+from satsuma.scheduler.pace import choose_pace
 from satsuma.scheduler.scheduler import OnRun, Scheduler
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings

@@ -12,7 +12,7 @@ from satsuma import Ai, assembly
 from satsuma.engine import budget
 from satsuma.engine.load import LanePlan
 from satsuma.engine.protocol import Encoder
-from satsuma.scheduler.policy import Pace
+from satsuma.scheduler.pace import Pace
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.store.manifest import ModelFiles
 

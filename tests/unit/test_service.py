@@ -25,7 +25,7 @@ from satsuma.errors import (
 )
 from satsuma.residency import Residency
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import Pace
+from satsuma.scheduler.pace import Pace
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.service import EmbeddingService
 from satsuma.store.catalog import Catalog, bundled_catalog

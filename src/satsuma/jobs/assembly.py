@@ -13,7 +13,7 @@ from satsuma.jobs.queue import JobQueue
 from satsuma.jobs.records import QueueLimits
 from satsuma.jobs.states import JobStatus, target_tokens
 from satsuma.jobs.worker import Embed, NoteUsage, Worker, WorkerOptions
-from satsuma.scheduler.policy import background_pace, choose_pace
+from satsuma.scheduler.pace import background_pace, choose_pace
 from satsuma.settings import Settings
 
 if TYPE_CHECKING:  # the database's library takes half as long to import as all the rest

@@ -1,4 +1,4 @@
-"""What waits, what runs, and who goes next: the books that `policy.py` and `admission.py` judge.
+"""What waits, what runs, and who goes next: the books that the policy and admission judge.
 
 Background work waits in queues of its own, which nobody looks at while anything else waits; it
 counts for nothing in admission (docs/decisions/0012-the-queue.md).
@@ -14,14 +14,8 @@ from collections.abc import Callable
 from satsuma.engine.protocol import Encoder, Width
 from satsuma.scheduler.admission import Limits, WaitingRoom, admit, engine_seconds, fits_behind_all
 from satsuma.scheduler.lanes import Lane
-from satsuma.scheduler.policy import (
-    Pace,
-    background_pace,
-    needs_express,
-    runs_wide,
-    share_budget,
-    tells_rate,
-)
+from satsuma.scheduler.pace import Pace, background_pace, share_budget
+from satsuma.scheduler.policy import needs_express, runs_wide, tells_rate
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run
 from satsuma.scheduler.tickets import Item, Ticket
@@ -161,6 +155,9 @@ class Board:
             return self._num_lanes
         return len(self._runs) + 1  # a card is shared by those that run
 
+    def _running_tokens(self) -> int:
+        return sum(run.num_tokens for run in self._runs.values())
+
     def _pace_of(self, queue: EncoderQueue) -> Pace:
         return queue.rate.pace or self._pace
 
@@ -172,7 +169,7 @@ class Board:
         is_wide = pace.runs_wide and runs_wide(queue.sizes(), self._num_lanes, num_busy)
         budget = pace.budget
         if not is_wide:
-            budget = share_budget(waiting, pace, self._num_lanes, num_busy)
+            budget = share_budget(waiting, self._running_tokens(), pace, self._num_lanes)
         items = queue.take(budget, first, pace.window_items)
         return Run(queue, items, Width.ALL_CORES if is_wide else Width.ONE_LANE, self._clock())
 
@@ -185,7 +182,7 @@ class Board:
         """Choose a queue and its items; never wide, so that a newcomer finds the other cores."""
         queue, first = self._background.next_queue()
         waiting, pace = self._background.num_tokens, background_pace(self._pace_of(queue))
-        budget = share_budget(waiting, pace, self._num_lanes, len(self._runs))
+        budget = share_budget(waiting, self._running_tokens(), pace, self._num_lanes)
         items = queue.take(budget, first, pace.window_items)
         return Run(queue, items, Width.ONE_LANE, self._clock(), is_background=True)
 

@@ -11,14 +11,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from satsuma.engine.protocol import Encoder
-from satsuma.scheduler.policy import (
-    WINDOW_ITEMS,
-    Size,
-    choose_express,
-    choose_items,
-    kept_apart_from,
-    ranks,
-)
+from satsuma.scheduler.pace import WINDOW_ITEMS
+from satsuma.scheduler.policy import Size, choose_express, choose_items, kept_apart_from, ranks
 from satsuma.scheduler.rate import Rate
 from satsuma.scheduler.tickets import Item, Ticket
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from satsuma.scheduler.policy import Pace
+from satsuma.scheduler.pace import Pace
 
 _RATE_MEMORY = 0.9  # share of the old measurement that each new microbatch leaves
 _MOST_TIMES = 4.0  # what it was expected to take: more is a machine that slept, or a run that hung

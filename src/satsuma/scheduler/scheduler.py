@@ -24,7 +24,8 @@ from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
 from satsuma.scheduler.admission import Limits, WaitingRoom
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane, LaneThreads
-from satsuma.scheduler.policy import Pace, size_of
+from satsuma.scheduler.pace import Pace
+from satsuma.scheduler.policy import size_of
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run, deliver, fail
 from satsuma.scheduler.tickets import Item, Outcome, make_ticket

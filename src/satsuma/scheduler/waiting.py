@@ -10,7 +10,8 @@ from collections import deque
 
 from satsuma.engine.protocol import Encoder
 from satsuma.scheduler.admission import engine_seconds
-from satsuma.scheduler.policy import OLDEST_EVERY, WINDOW_ITEMS, find_pressed, is_pressed
+from satsuma.scheduler.pace import WINDOW_ITEMS
+from satsuma.scheduler.policy import OLDEST_EVERY, find_pressed, is_pressed
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.rate import Rate
 from satsuma.scheduler.tickets import Item, Ticket

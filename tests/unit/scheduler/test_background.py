@@ -13,7 +13,7 @@ from satsuma.engine.load import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineError, OverloadedError, ShuttingDownError
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import MAX_BACKGROUND_TOKENS, Pace
+from satsuma.scheduler.pace import MAX_BACKGROUND_TOKENS, Pace
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.types import FloatArray, IntArray, Pooling
 

@@ -10,7 +10,8 @@ from satsuma.engine.protocol import Width
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane
-from satsuma.scheduler.policy import Pace, background_pace, choose_pace, share_budget, size_of
+from satsuma.scheduler.pace import Pace, background_pace, choose_pace, share_budget
+from satsuma.scheduler.policy import size_of
 from satsuma.scheduler.tickets import make_ticket
 from satsuma.types import Pooling
 
@@ -41,12 +42,12 @@ def test_a_core_s_pace_is_what_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "busy", "expected"),
-    [(1000, 0, 2048), (6000, 0, 3000), (6000, 1, 3000), (100_000, 1, BUDGET), (100, 1, 2048)],
+    ("waiting", "running", "expected"),
+    [(1000, 0, 2048), (6000, 0, 3000), (6000, 9, 3000), (100_000, 9, BUDGET), (100, 9, 2048)],
 )
-def test_shares_stay_large(waiting: int, busy: int, expected: int) -> None:
+def test_shares_stay_large(waiting: int, running: int, expected: int) -> None:
     """Down to a quarter of the budget, below which a card idles."""
-    assert share_budget(waiting, PACE, num_lanes=2, num_busy=busy) == expected
+    assert share_budget(waiting, running, PACE, num_lanes=2) == expected
 
 
 def test_a_microbatch_is_filled_with_hundreds_of_short_texts(board: Board) -> None:

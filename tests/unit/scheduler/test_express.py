@@ -14,7 +14,8 @@ from satsuma.engine.load import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import EXPRESS_TOKENS, Pace
+from satsuma.scheduler.pace import Pace
+from satsuma.scheduler.policy import EXPRESS_TOKENS
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.scheduler.tickets import Outcome
 from satsuma.types import FloatArray, IntArray, Pooling

@@ -12,7 +12,8 @@ from satsuma.scheduler import waiting
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane
-from satsuma.scheduler.policy import Pace, find_pressed, size_of
+from satsuma.scheduler.pace import Pace
+from satsuma.scheduler.policy import find_pressed, size_of
 from satsuma.scheduler.tickets import make_ticket
 from satsuma.types import Pooling
 

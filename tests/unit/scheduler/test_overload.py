@@ -24,7 +24,8 @@ from satsuma.errors import OverloadedError
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane
-from satsuma.scheduler.policy import EXPRESS_TOKENS, Pace, size_of
+from satsuma.scheduler.pace import Pace
+from satsuma.scheduler.policy import EXPRESS_TOKENS, size_of
 from satsuma.scheduler.run import Run
 from satsuma.scheduler.tickets import Item, Ticket, make_ticket
 from satsuma.types import Pooling

@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from satsuma.scheduler.pace import MIN_SHARE_TOKENS, Pace, share_budget
 from satsuma.scheduler.policy import (
     EXPRESS_TOKENS,
     MAX_PADDING_RATIO,
-    MIN_SHARE_TOKENS,
     UNMEASURED_TOKENS_PER_S,
-    Pace,
     Size,
     choose_express,
     choose_items,
@@ -19,7 +18,6 @@ from satsuma.scheduler.policy import (
     needs_express,
     ranks,
     runs_wide,
-    share_budget,
     size_of,
     tells_rate,
 )
@@ -125,20 +123,43 @@ def test_a_single_lane_is_always_wide() -> None:
     assert runs_wide([10_000], num_lanes=1, num_busy=0)
 
 
-@given(st.integers(1, 100_000), budgets, st.integers(1, 64), st.integers(0, 63))
-def test_a_share_never_exceeds_the_budget(waiting: int, budget: int, lanes: int, busy: int) -> None:
+@given(st.integers(1, 100_000), st.integers(0, 5_000), budgets, st.integers(1, 64))
+def test_a_share_never_exceeds_the_budget(
+    waiting: int, running: int, budget: int, lanes: int
+) -> None:
     """Shares leave the others their part, within the budget."""
-    share = share_budget(waiting, Pace(budget), lanes, busy)
+    share = share_budget(waiting, running, Pace(budget), lanes)
     assert 0 < share <= budget
     assert share * lanes >= min(waiting, budget)
 
 
-def test_shares_are_even() -> None:
-    """Two idle lanes get half of what waits each; the end of a queue is cut smaller."""
-    assert share_budget(160, Pace(512), num_lanes=2, num_busy=0) == 80
-    assert share_budget(600, Pace(512), num_lanes=2, num_busy=0) == 300
-    assert share_budget(600, Pace(512), num_lanes=2, num_busy=1) == 300
-    assert share_budget(100, Pace(512), num_lanes=2, num_busy=1) == 128
+@pytest.mark.parametrize(
+    ("waiting", "running", "expected"),
+    [
+        (160, 0, 80),  # two idle lanes get half of it each
+        (600, 0, 300),
+        (600, 512, 300),
+        (100, 512, 128),  # enough for the full rate, and the other lane has its own
+        (117, 13, 65),  # ten short texts, one of which runs: five each
+        (20, 13, 32),  # too little to be split
+    ],
+)
+def test_shares_are_even(waiting: int, running: int, expected: int) -> None:
+    """On two lanes; the end of a queue is cut smaller."""
+    assert share_budget(waiting, running, Pace(512), num_lanes=2) == expected
+
+
+def test_few_clients_fall_into_even_turns() -> None:
+    """Ten texts that come again once they are done: lanes that held one and nine soon hold five."""
+    done_at, held, waiting = [1, 9], [1, 9], 0
+    for _ in range(20):
+        lane = done_at.index(min(done_at))
+        waiting, held[lane] = waiting + held[lane], 0
+        share = share_budget(13 * waiting, 13 * sum(held), Pace(512), num_lanes=2)
+        held[lane] = min(waiting, share // 13)
+        waiting -= held[lane]
+        done_at[lane] += held[lane]
+    assert sorted(held) == [5, 5]
 
 
 def test_requests_are_sized_by_their_tokens() -> None:
@@ -199,11 +220,12 @@ def test_lanes_end_together(num_lanes: int) -> None:
     num_tokens = list(range(8, 256, 8))
     places = ranks(num_tokens, 0, 1)
     waiting = [num_tokens[i] for i in sorted(range(len(places)), key=places.__getitem__)]
-    done_at = [0] * num_lanes
+    done_at, holds = [0] * num_lanes, [0] * num_lanes
     while waiting:
         lane = done_at.index(min(done_at))
-        num_busy = sum(end > done_at[lane] for end in done_at)
-        chosen = choose_items(waiting, share_budget(sum(waiting), Pace(512), num_lanes, num_busy))
-        done_at[lane] += sum(waiting[i] for i in chosen)
+        running = sum(held for held, end in zip(holds, done_at, strict=True) if end > done_at[lane])
+        chosen = choose_items(waiting, share_budget(sum(waiting), running, Pace(512), num_lanes))
+        holds[lane] = sum(waiting[i] for i in chosen)
+        done_at[lane] += holds[lane]
         waiting = [size for i, size in enumerate(waiting) if i not in chosen]
     assert sum(num_tokens) / num_lanes > 0.97 * max(done_at)

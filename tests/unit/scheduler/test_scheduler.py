@@ -14,7 +14,8 @@ from satsuma.engine.load import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.errors import EngineDiedError, EngineError, OverloadedError, ShuttingDownError
 from satsuma.scheduler.admission import Limits
-from satsuma.scheduler.policy import OLDEST_EVERY, Pace
+from satsuma.scheduler.pace import Pace
+from satsuma.scheduler.policy import OLDEST_EVERY
 from satsuma.scheduler.rate import Rate
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.scheduler.tickets import Outcome
