@@ -67,6 +67,6 @@ def test_int8_keeps_the_order_that_people_gave(tmp_path: Path) -> None:
     report = json.loads(satsuma(*asked, env=environment(tmp_path)).stdout)
     assert report["agreement"]["num_texts"] == 2 * RECORDED["num_pairs"]
     assert round(report["spearman"]["fp32"], 4) == 0.8203
-    assert report["spearman"]["int8"] >= 0.8190
+    assert round(report["spearman"]["int8"], 4) >= 0.8190
     assert report["agreement"]["mean"] >= 0.996
     assert report["agreement"]["minimum"] >= 0.98
