@@ -113,16 +113,21 @@ def _parse_json(line: bytes, columns: Sequence[str]) -> _Row:
 
 def _csv_rows(file: InputFile, stream: _CountedStream, columns: Sequence[str]) -> Iterator[_Row]:
     """Read comma-separated values as RFC 4180 has them; an empty field is an empty text."""
-    csv.field_size_limit(MAX_LINE_BYTES)
+    _allow_long_fields()
     reader = csv.reader(_decoded(file, stream), strict=True)
     return _table_rows(file, reader, columns)
 
 
 def _tsv_rows(file: InputFile, stream: _CountedStream, columns: Sequence[str]) -> Iterator[_Row]:
     """Read tab-separated values as IANA has them: no quoting, so a quote is a quote."""
-    csv.field_size_limit(MAX_LINE_BYTES)
+    _allow_long_fields()
     reader = csv.reader(_decoded(file, stream), delimiter="\t", quoting=csv.QUOTE_NONE)
     return _table_rows(file, reader, columns)
+
+
+def _allow_long_fields() -> None:
+    """Raise the limit of the csv module, which all of the process shares; others may need more."""
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
 
 
 def _decoded(file: InputFile, stream: _CountedStream) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_bad_rows_of_csv_are_named(input_file: MakeFile) -> None:
     }
 
 
+@pytest.fixture
+def short_fields() -> Iterator[None]:
+    """Let the csv module take little, and everything again afterwards: its limit is everybody's."""
+    before = csv.field_size_limit(100)
+    yield
+    csv.field_size_limit(before)
+
+
+@pytest.mark.usefixtures("short_fields")
 @pytest.mark.parametrize("rest", [b"", b"2,b\n3,c", b"2,b\n" * 100])
 def test_a_quote_without_end_is_refused(
     input_file: MakeFile, monkeypatch: pytest.MonkeyPatch, rest: bytes
@@ -84,6 +94,19 @@ def test_a_csv_line_without_end_stops_the_job(
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
     with pytest.raises(InputError, match="line 2 is longer than 10 bytes"):
         read(input_file("a.csv", b"text\n" + b"x" * 35 + b"\nlast\n"), "text")
+
+
+@pytest.mark.usefixtures("short_fields")
+def test_the_limit_of_fields_is_only_raised(
+    input_file: MakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the process shares it, and somebody else may have asked for more."""
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 50)
+    read(input_file("a.csv", b"text\none\n"), "text")
+    assert csv.field_size_limit() == 100
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 150)
+    read(input_file("a.csv", b"text\none\n"), "text")
+    assert csv.field_size_limit() == 150
 
 
 def test_a_header_of_no_form_is_refused(input_file: MakeFile) -> None:
