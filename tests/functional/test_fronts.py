@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -27,6 +28,8 @@ ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 FLAGS = ("--model", ALL_MINILM, "--http-processes", "2")
 LONG = {"text": ["word " * 250] * 100}  # seconds of work
 _WITHIN_S = 20.0
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 DYING = """
 import os, sys

@@ -33,8 +33,8 @@ class FrontProcess:
         It is a new interpreter, not a fork: this process has threads, and locks that they hold.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
-            passed = (theirs.fileno(), listener.fileno())
+        with theirs, listener.dup() as accepting:
+            passed = (theirs.fileno(), accepting.fileno())
             command = [sys.executable, "-P", "-m", _MODULE, *map(str, passed)]
             process = await run_in_background(
                 lambda: subprocess.Popen(command, pass_fds=passed, stdin=subprocess.DEVNULL)

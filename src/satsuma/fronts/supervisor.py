@@ -17,6 +17,7 @@ from typing import Final
 from satsuma.api.listening import address_of, listen
 from satsuma.api.server import OnReady
 from satsuma.errors import FrontsFailedError, SatsumaError
+from satsuma.fronts.connection import Handlers
 from satsuma.fronts.host import Host
 from satsuma.fronts.process import FrontProcess
 from satsuma.outcomes import Refusal
@@ -44,24 +45,24 @@ async def serve_by_fronts(host: Host, on_ready: OnReady) -> int:
         FrontsFailedError: if fronts end before they answer anything.
     """
     with listen(host.settings) as listener:
-        return await Supervisor(host, listener).run(on_ready)
+        return await Supervisor(host, listener, on_ready).run()
 
 
 class Supervisor:
     """The fronts of one server. Belongs to the engine's event loop, in the main thread."""
 
-    def __init__(self, host: Host, listener: socket.socket) -> None:
-        """Prepare to start them."""
+    def __init__(self, host: Host, listener: socket.socket, on_ready: OnReady) -> None:
+        """Prepare to start them; see `serve_by_fronts`."""
         self._host = host
         self._listener = listener
         self._numbers = itertools.count(1)
         self._fronts: dict[int, FrontProcess] = {}
+        self._on_ready = on_ready
         self._ready: set[int] = set()
-        self._all_ready = asyncio.Event()
         self._failure: SatsumaError | None = None
         self._is_draining = False
 
-    async def run(self, on_ready: OnReady) -> int:
+    async def run(self) -> int:
         """Keep the fronts running; see `serve_by_fronts`."""
         loop = asyncio.get_running_loop()
         for one in _SIGNALS:
@@ -69,14 +70,11 @@ class Supervisor:
         keeping = [
             loop.create_task(self._keep()) for _ in range(self._host.settings.http_processes)
         ]
-        others = (
-            loop.create_task(self._announce(on_ready)),
-            loop.create_task(self._host.totals.keep_fresh()),
-        )
+        adding_up = loop.create_task(self._host.totals.keep_fresh())
         try:
             codes = await asyncio.gather(*keeping)
         finally:
-            self._end(*keeping, *others)
+            self._end(*keeping, adding_up)
         if self._failure is not None:
             raise self._failure
         return max(map(abs, codes)) and 1
@@ -92,6 +90,7 @@ class Supervisor:
     def _drain(self) -> None:
         if not self._is_draining:
             self._is_draining = True
+            self._listener.close()  # else it would take connections after the last front is gone
             for front in self._fronts.values():
                 front.drain()
             longest_s = self._host.settings.drain_s + _GRACE_S
@@ -101,17 +100,16 @@ class Supervisor:
         for front in self._fronts.values():
             front.kill()
 
-    async def _announce(self, on_ready: OnReady) -> None:
-        await self._all_ready.wait()
-        if not self._is_draining:
-            on_ready(*address_of(self._listener))
-
     async def _keep(self) -> int:
         """Keep one front running, by ever new processes; returns the last one's exit code."""
         num_failed = 0
         while not self._is_draining:
             number = next(self._numbers)
-            code = await self._run_one(number)
+            try:
+                code = await self._run_one(number)
+            except OSError as error:
+                self._fail(FrontsFailedError(f"An HTTP process cannot be started: {error}"))
+                return 1
             if self._is_draining:
                 return code
             num_failed = 0 if number in self._ready else num_failed + 1
@@ -124,7 +122,7 @@ class Supervisor:
 
     async def _run_one(self, number: int) -> int:
         """Run a front to its end."""
-        handlers = {
+        handlers: Handlers = {
             **self._host.handlers(number),
             "ready": partial(self._note_ready, number),
             "refuse": self._note_refusal,
@@ -145,8 +143,8 @@ class Supervisor:
         self._ready.add(number)
         process_id = self._fronts[number].process.pid
         _LOGGER.info("HTTP process %d is ready (process id %d)", number, process_id)
-        if len(self._ready) >= self._host.settings.http_processes:
-            self._all_ready.set()
+        if len(self._ready) == self._host.settings.http_processes and not self._is_draining:
+            self._on_ready(*address_of(self._listener))
 
     async def _note_refusal(self, refusal: Refusal) -> None:
         self._fail(refusal.to_error())

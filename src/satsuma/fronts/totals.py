@@ -55,7 +55,7 @@ class Totals:
         try:
             async with asyncio.timeout(_ANSWERS_WITHIN_S):
                 counted = await connection.call("count")
-        except (TimeoutError, SatsumaError):
+        except (TimeoutError, SatsumaError, RuntimeError):  # the last is in the front's log
             return
         if self._connections.get(number) is connection:  # else they have been added already
             self.note(number, counted)
