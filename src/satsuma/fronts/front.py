@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +27,8 @@ from satsuma.store.local import ModelStore
 from satsuma.usage.ledger import USAGE_FILE, Ledger
 from satsuma.usage.writing import keep_writing, write_once
 
-_CUT_S: Final = 1.0  # after the main process is gone; the port is wanted for its successor
+_CUT_S: Final = 1.0  # after the main process is gone
+_SURELY_GONE_S: Final = 0.05  # a process's sockets are closed before its children lose their parent
 _REFUSED: Final = 2  # exit code, once the main process has been told why
 
 Prepare = Callable[[Settings], Traces | None]
@@ -38,8 +40,8 @@ class Front:
     def __init__(self) -> None:
         """Begin with nothing, not even the settings."""
         self._drain = Drain()  # until the application has its own
-        self._connection: Connection | None = None
         self._metrics: FrontMetrics | None = None
+        self._parent_id = os.getppid()
 
     async def run(self, end: socket.socket, listener: socket.socket, prepare: Prepare) -> int:
         """Serve until the main process says so, or is gone, or this one gets SIGTERM.
@@ -53,7 +55,7 @@ class Front:
             The process's exit code.
         """
         handlers = {"drain": self._start_drain, "count": self._count}
-        connection = self._connection = await connect(end, handlers, self._leave)
+        connection = await connect(end, handlers, lambda: self._leave(listener))
         try:
             settings: Settings = await connection.call("settings")
             return await self._serve(connection, listener, settings, prepare(settings))
@@ -102,11 +104,21 @@ class Front:
     async def _count(self) -> Any:
         return self._metrics.counted() if self._metrics is not None else []
 
-    def _leave(self) -> None:
+    def _leave(self, listener: socket.socket) -> None:
         """End soon: without the main process there is no engine, and nobody who would be told."""
-        drain = self._drain
+        drain, loop = self._drain, asyncio.get_running_loop()
         drain.start()
-        asyncio.get_running_loop().call_later(_CUT_S, drain.cut)
+        loop.call_later(_SURELY_GONE_S, self._free, listener)
+        loop.call_later(_CUT_S, drain.cut)
+
+    def _free(self, listener: socket.socket) -> None:
+        """Stop listening, for all fronts at once: the address is wanted for a successor.
+
+        Unless the connection alone was lost, for then another front goes on with the address.
+        """
+        if os.getppid() != self._parent_id:
+            with suppress(OSError):  # where the system has no such thing, it is free a little later
+                listener.shutdown(socket.SHUT_RDWR)
 
 
 def _open_jobs(settings: Settings, connection: Connection, service: DistantService) -> Jobs:
