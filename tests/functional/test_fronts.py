@@ -260,15 +260,18 @@ def test_sigterm_loses_nothing(home: Path) -> None:
 
 
 def test_fronts_end_with_the_main_process(home: Path) -> None:
-    """Killed, it leaves nobody who keeps its port."""
+    """Killed, it leaves nobody who keeps its port, and whoever waits is told to come again."""
     with serving(*FLAGS, env=environment(home)) as running:
         fronts = Fronts(running, "", "")
         assert len(fronts.ids()) == 2
         idle = http.client.HTTPConnection(urlsplit(running.url).netloc)
         idle.request("GET", "/health")
         idle.getresponse().read()  # a connection that is kept does not hold them
+        waiting = begin(fronts)
         running.process.kill()
+        assert waiting.getresponse().status == 503
         wait_until(lambda: fronts.ids() == [])
+        waiting.close()
         idle.close()
         port = urlsplit(running.url).port
         with socket.create_server(("127.0.0.1", port or 0)):
