@@ -200,9 +200,9 @@ def test_a_client_that_hangs_up_stops_the_engine_s_work(fronts: Fronts) -> None:
 
 def test_a_killed_front_is_replaced(fronts: Fronts) -> None:
     """Its requests are cut and leave the engine, its counts stay, and nobody else notices."""
-    fronts.call({"text": "x"})
     victim, other = fronts.ids()
     with fronts.only(0):  # what is begun now is the first one's
+        assert fronts.call({"text": "x"}).status_code == 200
         client = http.client.HTTPConnection(urlsplit(fronts.server.url).netloc)
         client.request("POST", urlsplit(fronts.url).path, json.dumps(LONG), fronts.header())
         time.sleep(0.2)

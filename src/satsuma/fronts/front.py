@@ -75,7 +75,7 @@ class Front:
         metrics = self._metrics = FrontMetrics(connection)
         ledger = Ledger(settings.data_dir / USAGE_FILE)
         tokens = TokenStore(settings.data_dir / TOKENS_FILE)
-        jobs = _open_jobs(settings, connection, service)
+        jobs = open_front_jobs(settings, connection, service)
         counts = Counts(metrics, ledger, traces, DistantLimiter(connection))
         app = create_app(service, settings, tokens, jobs.queue, counts)
         self._take_over(app.state.drain)
@@ -121,7 +121,7 @@ class Front:
                 listener.shutdown(socket.SHUT_RDWR)
 
 
-def _open_jobs(settings: Settings, connection: Connection, service: DistantService) -> Jobs:
+def open_front_jobs(settings: Settings, connection: Connection, service: DistantService) -> Jobs:
     """Take jobs in and tell of them; the main process works on them."""
     ours = replace(settings, no_queue_worker=True)
     jobs = open_jobs(ours, service.embed, is_stuck=lambda: False)
