@@ -2,7 +2,7 @@
 
 Its vectors mean nothing, so nothing in the package leads here. `front_rates.py` starts it. To each
 line on its standard input it answers on its standard output what every thread has taken of the
-processor.
+processor, and every other process of the server (`--http-processes`).
 """
 
 from __future__ import annotations
@@ -48,13 +48,30 @@ def thread_seconds() -> dict[str, float]:
     """Seconds of a processor that threads have taken, by what they do.
 
     Threads that are not Python's, such as the tokenizers library's, are the "others".
+    A process that speaks HTTP is one entry.
     """
     seconds: dict[str, float] = {}
     for thread in threading.enumerate():
         role = thread.name.rstrip("0123456789").rstrip("-_")
-        spent_ns = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text().split()[0]
-        seconds[role] = seconds.get(role, 0.0) + int(spent_ns) / 1e9
-    return {**seconds, "others": time.process_time() - sum(seconds.values())}
+        spent_s = spent_seconds(Path(f"/proc/self/task/{thread.native_id}"))
+        seconds[role] = seconds.get(role, 0.0) + spent_s
+    others_s = time.process_time() - sum(seconds.values())
+    return {**seconds, "others": others_s, **front_seconds()}
+
+
+def front_seconds() -> dict[str, float]:
+    """Seconds of a processor that each process that this one started has taken."""
+    listed = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
+    children = sorted(int(one) for ids in listed for one in ids)
+    return {
+        f"front {number}": sum(map(spent_seconds, Path(f"/proc/{child}/task").iterdir()))
+        for number, child in enumerate(children, 1)
+    }
+
+
+def spent_seconds(task: Path) -> float:
+    """Read what a thread has taken of the processor, from its folder below /proc."""
+    return int((task / "schedstat").read_text().split()[0]) / 1e9
 
 
 def main() -> None:

@@ -38,6 +38,7 @@
     |   +-- AttemptsSpentError        a queued request failed as often as it may
     |   +-- JobCancelledError         an operator cancelled the job
     +-- RemoteError                   a server refused a call of `Ai(base_url=...)`
+    +-- FrontsFailedError             no process that speaks HTTP can be started
     +-- ClusterError                  a Ray cluster cannot be reached, or cannot do it
 
 Each class has a stable string `code`. Nothing here knows HTTP: `api/errors.py` has the one
@@ -310,3 +311,9 @@ class ClusterError(SatsumaError):
     """A Ray cluster cannot be reached, or cannot run what it was asked to; the message says why."""
 
     code = "cluster"
+
+
+class FrontsFailedError(SatsumaError):
+    """The processes that speak HTTP end as soon as they are started; their log lines say why."""
+
+    code = "fronts_failed"

@@ -148,7 +148,7 @@ class EmbeddingService:
             )
         return await self._in_time(self._locate(model, texts))
 
-    def stats(self) -> Stats:
+    async def stats(self) -> Stats:
         """Tell how busy the service is. Cheap enough for every second."""
         return Stats(
             uptime_s=time.monotonic() - self._started_at_s,
@@ -157,7 +157,7 @@ class EmbeddingService:
             activity=self._activity.report(),
         )
 
-    def readiness(self) -> Readiness:
+    async def readiness(self) -> Readiness:
         """Tell whether a model can answer now."""
         models = self._residency.loaded_ids
         trouble = self._scheduler.trouble(stuck_after_s=self._stuck_after_s)

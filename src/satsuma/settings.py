@@ -29,6 +29,7 @@ AUTO_DEVICE, CPU_DEVICE = "auto", "cpu"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 _MAX_PORT = 65_535
 _MAX_THREADS = 4096  # more than any machine has cores
+_MAX_HTTP_PROCESSES = 64  # far more than one engine can feed
 _NOT_NEGATIVE = (
     "threads",
     "lanes",
@@ -41,6 +42,7 @@ _NOT_NEGATIVE = (
     "tokens_per_minute",
 )
 _POSITIVE = (
+    "http_processes",
     "deadline_s",
     "max_body_bytes",
     "queue_lease_s",
@@ -85,6 +87,9 @@ class Settings:
     )
     tokens_per_minute: int = _setting(
         0, "Tokens that an account may have embedded in a minute; 0 for no limit."
+    )
+    http_processes: int = _setting(
+        1, "Processes that speak HTTP before the one that has the engine; 1: it speaks it itself."
     )
     drain_s: float = _setting(30.0, "Seconds that running requests get to finish on SIGTERM.")
     access_log: bool = _setting(False, "Log each request: path, status and time, never a text.")
@@ -313,6 +318,8 @@ def _check(settings: Settings) -> None:
     for name in ("threads", "lanes"):
         if getattr(settings, name) > _MAX_THREADS:
             raise ConfigurationError(f"{name} must be at most {_MAX_THREADS}.")
+    if settings.http_processes > _MAX_HTTP_PROCESSES:
+        raise ConfigurationError(f"http_processes must be at most {_MAX_HTTP_PROCESSES}.")
     if settings.port > _MAX_PORT:
         raise ConfigurationError(f"port must be at most {_MAX_PORT}.")
     if not _DEVICE.fullmatch(settings.device):

@@ -88,12 +88,12 @@ class InTestService:
             for text in texts
         ]
 
-    def stats(self) -> Stats:
+    async def stats(self) -> Stats:
         """Tell of one loaded model and of nothing that ever happened."""
         facts = LoadedFacts(MODEL, Precision.FP32, 1000, hidden_size=768, max_tokens=512)
         return Stats(1.5, WaitingRoom(0, 0.0), (facts,), Activity().report())
 
-    def readiness(self) -> InTestReadiness:
+    async def readiness(self) -> InTestReadiness:
         """Give what the test set."""
         return self.ready
 

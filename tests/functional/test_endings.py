@@ -119,9 +119,13 @@ def test_a_forked_child_is_told_to_make_its_own(tmp_path: Path) -> None:
         assert os.waitpid(child, 0)[1] == 0
 
 
-def test_a_hanging_engine_does_not_keep_a_stopped_server_alive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_hanging_engine_does_not_keep_a_stopped_server_alive(
+    tmp_path: Path, processes: str
+) -> None:
     """SIGTERM: the drain, a few seconds more, and the process ends with 1."""
     arguments = ["serve", "--port", "0", "--model", ALL_MINILM, "--drain-s", "1", "--threads", "1"]
+    arguments += ["--http-processes", processes]
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE_HANGING, *arguments],
         env=environment(tmp_path),

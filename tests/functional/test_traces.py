@@ -19,8 +19,10 @@ SPAN_ID = "00f067aa0ba902b7"
 SECRET = "nobody else may read this"
 
 
-@pytest.fixture(scope="module")
-def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+@pytest.fixture(scope="module", params=["1", "2"], ids=["one process", "two processes"])
+def collector(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Collector]:
     """A collector that was sent the trace of one request, by a server that has stopped since."""
     home = tmp_path_factory.mktemp("home")
     with collecting() as one:
@@ -30,7 +32,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
             OTEL_EXPORTER_OTLP_HEADERS="api-key=letmein",
             OTEL_SERVICE_NAME="search",
         )
-        with serving("--traces", "--model", ALL_MINILM, env=env) as running:
+        flags = ("--traces", "--model", ALL_MINILM, "--http-processes", request.param)
+        with serving(*flags, env=env) as running:
             headers = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
             body = {"text": [SECRET, "another"]}
             url = running.run_url(ALL_MINILM)

@@ -71,11 +71,22 @@ class Server:
 
 
 @contextmanager
-def serving(*flags: str, env: Mapping[str, str]) -> Iterator[Server]:
-    """Run a server on a free port until the block ends; it is ready when the block begins."""
+def serving(*flags: str, env: Mapping[str, str], has_own_group: bool = False) -> Iterator[Server]:
+    """Run a server on a free port until the block ends; it is ready when the block begins.
+
+    Args:
+        flags: of `satsuma serve`.
+        env: its environment.
+        has_own_group: whether a signal to its group reaches it and its own processes alone.
+    """
     command = [sys.executable, "-m", "satsuma", "serve", "--port", "0", *flags]
     process = subprocess.Popen(
-        command, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=dict(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=has_own_group,
     )
     server = Server(process)
     is_settled = threading.Event()  # ready, or ended

@@ -144,7 +144,7 @@ async def test_concurrent_requests_load_a_model_once(make_bench: MakeBench) -> N
     bench = make_bench()
     await asyncio.gather(*(bench.service.embed(ask("a")) for _ in range(20)))
     assert bench.loads == ["@local/a"]
-    assert bench.service.readiness().models == ("@local/a",)
+    assert (await bench.service.readiness()).models == ("@local/a",)
 
 
 async def test_a_failed_load_fails_its_requests_only(make_bench: MakeBench) -> None:
@@ -179,7 +179,7 @@ async def test_the_least_recently_used_model_goes(make_bench: MakeBench) -> None
     for model in ("@local/a", "@local/b", "@local/a", "@local/c"):
         await bench.service.embed(ask("x", model=model))
     assert bench.unloads == ["@local/b"]
-    assert bench.service.readiness().models == ("@local/a", "@local/c")
+    assert (await bench.service.readiness()).models == ("@local/a", "@local/c")
 
 
 async def test_a_model_in_use_is_not_unloaded(make_bench: MakeBench) -> None:
@@ -267,7 +267,7 @@ async def test_a_cancelled_request_leaves_the_queue(make_bench: MakeBench) -> No
 
 async def test_readiness_says_why_not(make_bench: MakeBench) -> None:
     """Nothing is loaded at first."""
-    readiness = make_bench().service.readiness()
+    readiness = await make_bench().service.readiness()
     assert not readiness.is_ready
     assert readiness.reason == "no model is loaded"
 
@@ -385,13 +385,13 @@ async def test_too_much_is_not_located(make_bench: MakeBench, texts: list[str]) 
 async def test_stats_tell_of_models_and_requests(make_bench: MakeBench) -> None:
     """What is loaded, and what was answered, refused or failed."""
     bench = make_bench()
-    assert bench.service.stats().models == ()
+    assert (await bench.service.stats()).models == ()
     request = EmbedRequest("@cf/baai/bge-base-en-v1.5", ("hello world",))
     await bench.service.embed(request)
     bench.missing["@cf/baai/bge-small-en-v1.5"] = UnsupportedModelError("no")
     with pytest.raises(UnsupportedModelError):
         await bench.service.embed(EmbedRequest("@cf/baai/bge-small-en-v1.5", ("x",)))
-    stats = bench.service.stats()
+    stats = await bench.service.stats()
     assert [(one.id, one.max_tokens) for one in stats.models] == [(request.model, 256)]
     assert (stats.activity.answered, stats.activity.failed) == (1, 1)
     assert stats.activity.latency is not None
@@ -422,7 +422,7 @@ async def test_weights_that_change_are_loaded_anew(make_bench: MakeBench) -> Non
     results = await asyncio.gather(*(bench.service.embed(ask("x")) for _ in range(4)))
     assert len({result.vectors.tobytes() for result in results}) == 1
     assert (bench.loads, bench.unloads) == (["@local/a"] * 2, ["@local/a"])
-    assert bench.service.readiness().models == ("@local/a",)
+    assert (await bench.service.readiness()).models == ("@local/a",)
 
 
 async def test_weights_that_change_again_and_again_fail_the_request(make_bench: MakeBench) -> None:

@@ -60,6 +60,8 @@ def test_several_models() -> None:
         ({"SATSUMA_QUEUE_MAX_TEXTS": "0"}, "queue_max_texts must be positive"),
         ({"SATSUMA_DEVICE": "gpu"}, "device cannot be 'gpu': auto, cpu, cuda, cuda:N or mps"),
         ({"SATSUMA_DEVICE": "cuda:x"}, "device cannot be 'cuda:x'"),
+        ({"SATSUMA_HTTP_PROCESSES": "0"}, "http_processes must be positive"),
+        ({"SATSUMA_HTTP_PROCESSES": "65"}, "http_processes must be at most 64"),
         ({"SATSUMA_DEADLINE_S": "nan"}, "deadline_s must be positive"),
         ({"SATSUMA_THREADS": "-1"}, "threads must be 0 or more"),
     ],

@@ -85,7 +85,7 @@ def create_app(
             Middleware(DrainGate, drain=drain),
             Middleware(ErrorEnvelopes),
             Middleware(Authentication, settings=settings, tokens=tokens),
-            Middleware(Accounting, settings=settings, ledger=counts.ledger),
+            Middleware(Accounting, settings=settings, ledger=counts.ledger, limiter=counts.limiter),
             Middleware(BodyLimit, max_body_bytes=settings.max_body_bytes),
         ],
     )

@@ -28,6 +28,11 @@ def current_request_id() -> str:
     return _CURRENT.get()
 
 
+def name_request(identity: str) -> None:
+    """Say that the current task answers the request of this id."""
+    _CURRENT.set(identity)
+
+
 def with_token(scope: Scope, record: TokenRecord | None) -> Scope:
     """Note the token that was accepted; None where none was asked for."""
     return {**scope, _RECORD_KEY: record}
@@ -53,7 +58,7 @@ class RequestIdentity:
             await self._app(scope, receive, send)
             return
         identity = next(self._names)
-        _CURRENT.set(identity)
+        name_request(identity)
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":

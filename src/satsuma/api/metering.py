@@ -12,8 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from satsuma.api.metrics import Metrics
 from satsuma.api.paths import route_of
+from satsuma.api.ports import QuotaKeeper
 from satsuma.types import EmbedResult
 from satsuma.usage.ledger import Ledger
+from satsuma.usage.limiter import Limiter
 
 _ACCESS: Final = logging.getLogger("satsuma.access")
 _NOTES_KEY: Final = "satsuma.notes"
@@ -64,11 +66,13 @@ class Counts:
         metrics: for operators, since the start.
         ledger: what each account used, for good; None keeps nothing.
         traces: of each request; None makes none.
+        limiter: keeps the quotas.
     """
 
     metrics: Metrics = field(default_factory=Metrics)
     ledger: Ledger | None = None
     traces: Traces | None = None
+    limiter: QuotaKeeper = field(default_factory=Limiter)
 
 
 class Metering:

@@ -8,7 +8,7 @@ Source: https://prometheus.io/docs/practices/naming/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -24,9 +24,12 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from satsuma import __version__
+from satsuma.api.sums import GROWING, Sums
+from satsuma.background import run_in_background
 from satsuma.types import EmbedResult
 
 ROUTES: Final = ("run", "binding", "openai", "catalog", "playground", "operations", "other")
@@ -106,17 +109,26 @@ class Metrics:
         self._requests.expect("run", model, 200)
         self._of_model(model)
 
-    def write(self, accept: str) -> tuple[bytes, str]:
+    def write(self, accept: str, others: Sequence[Metric] = ()) -> tuple[bytes, str]:
         """Give the text of a scrape.
 
         Args:
             accept: the scraper's header; it chooses between Prometheus's form and OpenMetrics.
+            others: what other processes of this server have counted.
 
         Returns:
             The text and its media type.
         """
         encode, media_type = choose_encoder(accept)
-        return encode(self._registry), media_type
+        return encode(Sums(self._registry, others) if others else self._registry), media_type
+
+    async def scrape(self, accept: str) -> tuple[bytes, str]:
+        """Give what `write` gives, from an event loop."""
+        return await run_in_background(lambda: self.write(accept))
+
+    def counted(self) -> list[Metric]:
+        """Give what only ever grows, for another process to add up."""
+        return [one for one in self._registry.collect() if one.type in GROWING]
 
     def describe(self) -> Iterator[Described]:
         """Describe every metric of ours."""

@@ -13,7 +13,6 @@ from satsuma.api.answers import json_response
 from satsuma.api.metrics import Metrics
 from satsuma.api.paths import METRICS_PATH
 from satsuma.api.ports import EmbeddingService
-from satsuma.background import run_in_background
 
 
 class OpsRoutes:
@@ -38,7 +37,7 @@ class OpsRoutes:
 
     async def ready(self, _request: Request) -> Response:
         """Say whether requests would be answered now, and if not, why."""
-        readiness = self._service.readiness()
+        readiness = await self._service.readiness()
         if readiness.is_ready:
             return json_response({"ready": True, "models": readiness.models})
         answer = {"ready": False, "reason": readiness.reason, "models": readiness.models}
@@ -47,5 +46,5 @@ class OpsRoutes:
     async def metrics(self, request: Request) -> Response:
         """Write the counts for Prometheus."""
         accept = request.headers.get("accept", "")
-        text, media_type = await run_in_background(lambda: self._metrics.write(accept))
+        text, media_type = await self._metrics.scrape(accept)
         return Response(text, headers={"content-type": media_type})

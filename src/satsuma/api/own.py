@@ -55,7 +55,7 @@ class OwnRoutes:
         """Tell how busy the server is, and whose token asks."""
         record = token_record(request.scope)
         account = record.account if record else None
-        return json_response(enveloped(_show_stats(self._service.stats(), account)))
+        return json_response(enveloped(_show_stats(await self._service.stats(), account)))
 
 
 def _read_texts(members: dict[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from satsuma.stats import Stats
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelManifest
 from satsuma.types import EmbedRequest, EmbedResult, TextTokens
+from satsuma.usage.limiter import Holders
+from satsuma.usage.quotas import Standing
 
 
 class Readiness(Protocol):
@@ -45,8 +47,18 @@ class EmbeddingService(Protocol):
     async def tokenize(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
         """Tell how a model reads texts; raises subclasses of `SatsumaError`."""
 
-    def stats(self) -> Stats:
+    async def stats(self) -> Stats:
         """Say how busy the service is."""
 
-    def readiness(self) -> Readiness:
+    async def readiness(self) -> Readiness:
         """Say whether requests can be answered now."""
+
+
+class QuotaKeeper(Protocol):
+    """`satsuma.usage.limiter.Limiter`, as seen from here."""
+
+    async def admit(self, holders: Holders) -> None:
+        """Count a request; raises `RateLimitedError`."""
+
+    async def settle(self, holders: Holders, num_tokens: int) -> Sequence[Standing]:
+        """Charge what was embedded, and say what is left."""

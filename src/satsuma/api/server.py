@@ -55,11 +55,21 @@ async def serve(app: Starlette, settings: Settings, on_ready: OnReady | None = N
     Raises:
         ConfigurationError: if the address cannot be listened on, or the certificate not be used.
     """
-    drain: Drain = app.state.drain
-    config = _uvicorn_config(app, settings)
     with listen(settings) as listener:
-        server = _DrainingServer(config, drain, settings.drain_s, on_ready)
-        await server.serve(sockets=[listener])
+        return await serve_on(listener, app, settings, on_ready)
+
+
+async def serve_on(
+    listener: socket.socket, app: Starlette, settings: Settings, on_ready: OnReady | None = None
+) -> int:
+    """Do what `serve` does, on a socket that listens already; it is closed at the end.
+
+    Raises:
+        ConfigurationError: if the certificate cannot be used.
+    """
+    drain: Drain = app.state.drain
+    server = _DrainingServer(_uvicorn_config(app, settings), drain, settings.drain_s, on_ready)
+    await server.serve(sockets=[listener])
     return 1 if drain.is_cut else 0
 
 

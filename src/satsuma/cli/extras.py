@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from satsuma.api.metering import Traces
 from satsuma.errors import ConfigurationError
+from satsuma.settings import Settings
 
 _SERVER = ("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy")
 _EXTRAS = {
@@ -32,3 +34,15 @@ def import_extra(module: str) -> ModuleType:
         raise ConfigurationError(
             f"The packages for this are not installed. Get them: pip install 'satsuma[{extra}]'"
         ) from error
+
+
+def open_traces(settings: Settings) -> Traces | None:
+    """Begin to trace where that is asked for.
+
+    Raises:
+        ConfigurationError: if the packages are not installed, or a variable cannot be used.
+    """
+    if not settings.traces:
+        return None
+    traces: Traces = import_extra("satsuma.api.tracing").open_traces()
+    return traces

@@ -36,7 +36,7 @@ Examples:
     "model", "models_dir", "threads", "lanes", "engine", "device", "precision",
     "token_budget", "deadline_s", "max_waiting_tokens", "max_body_bytes", "memory_budget_bytes",
     "drain_s", "requests_per_minute", "tokens_per_minute", "no_auth", "skip_self_test",
-    "data_dir", "access_log", "log_format", "traces",
+    "data_dir", "http_processes", "access_log", "log_format", "traces",
     "queue_url", "no_queue_worker", "queue_lease_s", "queue_results_s", "queue_max_requests",
     "queue_max_texts", "queue_max_waiting_texts",
 )  # fmt: skip

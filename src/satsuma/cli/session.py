@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,16 +18,17 @@ from satsuma.assembly import assemble
 from satsuma.auth.exposure import open_access
 from satsuma.auth.tokens import TokenStore
 from satsuma.background import run_in_background
-from satsuma.cli.extras import import_extra
+from satsuma.cli.extras import open_traces
 from satsuma.errors import SatsumaError
+from satsuma.fronts.host import Host
+from satsuma.fronts.supervisor import serve_by_fronts
 from satsuma.jobs.assembly import Jobs, open_jobs
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings
 from satsuma.store.local import ModelStore
 from satsuma.usage.ledger import USAGE_FILE, Ledger
+from satsuma.usage.writing import keep_writing, write_once
 
-_LOGGER = logging.getLogger("satsuma.serve")
-_WRITE_USAGE_S = 5.0
 _CLOSE_S = 5.0  # beyond the drain: for microbatches whose requests were cut
 
 
@@ -52,7 +52,7 @@ class Session:
 
     def __post_init__(self) -> None:
         """Put the parts together; nothing is loaded yet."""
-        self.traces = _open_traces(self.settings)  # may refuse, before threads have begun
+        self.traces = None if self._has_fronts else open_traces(self.settings)  # may refuse
         self.metrics = Metrics(self._state)
         self.ledger = Ledger(self.settings.data_dir / USAGE_FILE)
         self.service = assemble(
@@ -72,34 +72,34 @@ class Session:
 
     async def serve(self) -> int:
         """Serve until a signal, close within a limit, and return the exit code."""
-        counts = Counts(self.metrics, self.ledger, self.traces)
-        app = create_app(self.service, self.settings, self.tokens, self.jobs.queue, counts)
-        writing = asyncio.create_task(self._write_usage())
+        writing = asyncio.create_task(keep_writing(self.ledger))
         try:
-            return await serve_app(app, self.settings, self._start_loading)
+            return await self._serve_http()
         finally:
             writing.cancel()
             if self.loading is not None:
                 self.loading.cancel()
             if self.jobs.worker is not None:
                 await self.jobs.worker.stop()
-            await run_in_background(self._write_usage_once)
+            await write_once(self.ledger)
             self.has_ended = await self.service.close(_CLOSE_S)
             self.jobs.close()
             if self.traces is not None:
                 await run_in_background(self.traces.close)
 
-    async def _write_usage(self) -> None:
-        """Keep the ledger a few seconds behind."""
-        while True:
-            await asyncio.sleep(_WRITE_USAGE_S)
-            await run_in_background(self._write_usage_once)
+    @property
+    def _has_fronts(self) -> bool:
+        return self.settings.http_processes > 1
 
-    def _write_usage_once(self) -> None:
-        try:
-            self.ledger.write()
-        except SatsumaError as error:  # nobody's request fails for it
-            _LOGGER.warning("usage is not written down: %s", error)
+    async def _serve_http(self) -> int:
+        """Speak HTTP here, or let other processes speak it."""
+        if self._has_fronts:
+            on_job = self.jobs.queue.on_arrival
+            host = Host(self.service, self.settings, self.metrics, on_job)
+            return await serve_by_fronts(host, self._start_loading)
+        counts = Counts(self.metrics, self.ledger, self.traces)
+        app = create_app(self.service, self.settings, self.tokens, self.jobs.queue, counts)
+        return await serve_app(app, self.settings, self._start_loading)
 
     def _start_loading(self, host: str, port: int) -> None:
         """Load while the server listens already: health answers, and requests wait."""
@@ -124,16 +124,10 @@ class Session:
         if self.settings.unix_socket:
             url = f"--unix-socket {self.settings.unix_socket} {url}"
         click.echo(_invitation(url, self.models, account, access))
-        if self.jobs.worker is not None:
+        if self.jobs.worker is not None or self._has_fronts:  # whose jobs are counted here
             await run_in_background(self.jobs.open)
+        if self.jobs.worker is not None:
             self.jobs.worker.start()
-
-
-def _open_traces(settings: Settings) -> Traces | None:
-    if not settings.traces:
-        return None
-    traces: Traces = import_extra("satsuma.api.tracing").open_traces()
-    return traces
 
 
 def _describe_access(settings: Settings, tokens: TokenStore) -> str:

@@ -19,8 +19,8 @@ from satsuma.bulk.options import JobOptions
 from satsuma.bulk.plan import Model
 from satsuma.cluster.connection import connected
 from satsuma.cluster.members import LISTS_AT_ONCE, Members, make_member
-from satsuma.cluster.outcomes import Refusal
 from satsuma.errors import EngineDiedError, ShuttingDownError
+from satsuma.outcomes import Refusal
 from satsuma.types import EmbedResult
 
 _LOST = (RayActorError, ObjectLostError, NodeDiedError)

@@ -10,9 +10,9 @@ from satsuma.bulk.embedder import LocalEmbedder
 from satsuma.bulk.options import JobOptions
 from satsuma.bulk.plan import find_model
 from satsuma.cluster.logs import log_to_stderr
-from satsuma.cluster.outcomes import Refusal
 from satsuma.cluster.weights import fetch_missing
 from satsuma.errors import SatsumaError
+from satsuma.outcomes import Refusal
 from satsuma.settings import load_settings
 from satsuma.store.local import ModelStore
 from satsuma.types import EmbedResult

@@ -20,8 +20,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from satsuma.bulk.plan import differences
 from satsuma.cluster.member import Member
-from satsuma.cluster.outcomes import Refusal
 from satsuma.errors import ClusterError
+from satsuma.outcomes import Refusal
 
 _LOGGER = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0

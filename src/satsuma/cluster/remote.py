@@ -17,13 +17,13 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from satsuma.activity import Activity
 from satsuma.background import run_in_background
-from satsuma.cluster.outcomes import Refusal
 from satsuma.errors import (
     DeadlineExceededError,
     EngineDiedError,
     OverloadedError,
     ShuttingDownError,
 )
+from satsuma.outcomes import Refusal
 from satsuma.scheduler.admission import WaitingRoom
 from satsuma.service import find_manifest
 from satsuma.stats import Readiness, Stats
@@ -82,7 +82,7 @@ class RemoteService:
         """
         await run_in_background(lambda: self._store.resolve(model))
 
-    def readiness(self) -> Readiness:
+    async def readiness(self) -> Readiness:
         """Tell what a replica said a moment ago."""
         return self._readiness
 
@@ -108,7 +108,7 @@ class RemoteService:
         )
         return tokens
 
-    def stats(self) -> Stats:
+    async def stats(self) -> Stats:
         """Tell what a replica, whichever, said of itself a moment ago."""
         return self._stats
 

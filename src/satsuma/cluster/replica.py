@@ -11,10 +11,10 @@ from ray import serve
 from satsuma.assembly import assemble
 from satsuma.background import run_in_background
 from satsuma.cluster.logs import log_to_stderr
-from satsuma.cluster.outcomes import Refusal
 from satsuma.cluster.weights import fetch_missing
 from satsuma.engine.machine import detect_cores, total_memory_bytes
 from satsuma.errors import EngineError, SatsumaError
+from satsuma.outcomes import Refusal
 from satsuma.service import EmbeddingService
 from satsuma.settings import Settings, load_settings
 from satsuma.stats import Readiness, Stats
@@ -70,11 +70,11 @@ class Replica:
 
     async def stats(self) -> Stats:
         """Say how busy this replica is."""
-        return self._service.stats()
+        return await self._service.stats()
 
     async def readiness(self) -> Readiness:
         """Tell what `/ready` says of this replica."""
-        return self._service.readiness()
+        return await self._service.readiness()
 
     async def check_health(self) -> None:
         """Let Serve replace a replica whose engine hangs or has died.
@@ -82,7 +82,7 @@ class Replica:
         Raises:
             EngineError: says what is wrong.
         """
-        readiness = self._service.readiness()
+        readiness = await self._service.readiness()
         if readiness.models and not readiness.is_ready:
             raise EngineError(readiness.reason)
 

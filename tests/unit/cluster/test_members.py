@@ -19,8 +19,8 @@ from ray.exceptions import ActorDiedError
 
 from satsuma.cluster import members
 from satsuma.cluster.members import Members
-from satsuma.cluster.outcomes import Refusal
 from satsuma.errors import ClusterError, ModelNotFoundError
+from satsuma.outcomes import Refusal
 
 WANTED = {"model": "m", "engine": "native"}
 

@@ -24,7 +24,6 @@ from ray.serve.exceptions import (
 
 from satsuma.activity import Activity
 from satsuma.cluster import remote
-from satsuma.cluster.outcomes import Refusal
 from satsuma.cluster.remote import RemoteService
 from satsuma.errors import (
     DeadlineExceededError,
@@ -33,6 +32,7 @@ from satsuma.errors import (
     ModelNotFoundError,
     OverloadedError,
 )
+from satsuma.outcomes import Refusal
 from satsuma.scheduler.admission import WaitingRoom
 from satsuma.stats import Readiness, Stats
 from satsuma.store.local import ModelStore
@@ -241,11 +241,11 @@ async def test_an_unknown_model_is_not_asked_for(serve: Serve) -> None:
 async def test_is_ready_once_a_replica_has_said_so(serve: Serve) -> None:
     """Not before."""
     service = serve(Replicas())
-    assert not service.readiness().is_ready
+    assert not (await service.readiness()).is_ready
     for _ in range(100):  # turns of the loop; a few will do
         await asyncio.sleep(0)
-    assert service.readiness().is_ready
-    assert service.readiness().models == (MODEL,)
+    assert (await service.readiness()).is_ready
+    assert (await service.readiness()).models == (MODEL,)
 
 
 async def test_texts_are_tokenised_by_a_replica(serve: Serve) -> None:
@@ -258,7 +258,7 @@ async def test_texts_are_tokenised_by_a_replica(serve: Serve) -> None:
 async def test_stats_are_a_replica_s(serve: Serve) -> None:
     """As it told a moment ago; nothing before the first word."""
     service = serve(Replicas())
-    assert service.stats().uptime_s == 0
+    assert (await service.stats()).uptime_s == 0
     for _ in range(100):  # turns of the loop; a few will do
         await asyncio.sleep(0)
-    assert service.stats().uptime_s == 7
+    assert (await service.stats()).uptime_s == 7

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,3 +74,35 @@ def test_many_threads_lose_nothing(tmp_path: Path) -> None:
                 pool.submit(ledger.write)
     ledger.write()
     assert ledger.read() == [Used(TODAY, "me", "m", 400, 400, 800)]
+
+
+WRITE_OFTEN = """
+import sys
+from pathlib import Path
+from satsuma.usage.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+print("here", flush=True)
+sys.stdin.readline()
+for _ in range(50):
+    ledger.note("me", "m", 1, 2)
+    ledger.write()
+"""
+
+
+def test_many_processes_lose_nothing(tmp_path: Path) -> None:
+    """Three that begin with the file at the same moment, and write it as often as they can."""
+    path = tmp_path / "usage.db"
+    command = [sys.executable, "-c", WRITE_OFTEN, str(path)]
+    pipe = subprocess.PIPE
+    writers = [subprocess.Popen(command, stdin=pipe, stdout=pipe) for _ in range(3)]
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert Ledger(path).read() == [Used(TODAY, "me", "m", 150, 150, 300)]

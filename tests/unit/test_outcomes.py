@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from satsuma.cluster.outcomes import Refusal
 from satsuma.errors import InvalidInputError, ModelNotFoundError, OverloadedError, SatsumaError
+from satsuma.outcomes import Refusal
 
 ERRORS = [
     ModelNotFoundError("There is no model x."),

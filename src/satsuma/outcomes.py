@@ -1,7 +1,7 @@
-"""Errors that cross from one process of a cluster to another.
+"""Errors that cross from one process to another.
 
-Ray would wrap an exception in its own, and pickling an exception loses what its constructor takes
-by name; so a refusal travels as an answer.
+Pickling an exception loses what its constructor takes by name, and Ray would wrap it in one of its
+own; so a refusal travels as an answer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from satsuma.errors import SatsumaError
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error that a replica answered with.
+    """An error that another process answered with.
 
     Attributes:
         error: its class.

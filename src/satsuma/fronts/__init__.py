@@ -1,0 +1,1 @@
+"""Several processes that speak HTTP before one engine: `satsuma serve --http-processes N`."""
