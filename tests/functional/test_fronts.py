@@ -221,13 +221,43 @@ def test_a_killed_front_is_replaced(fronts: Fronts) -> None:
     assert "(SIGKILL): starting another" in fronts.server.output
 
 
-def begin_request(url: str, num_bytes: int) -> http.client.HTTPConnection:
+def test_a_front_that_is_told_to_end_leaves_newcomers_to_the_other(fronts: Fronts) -> None:
+    """It finishes what it has; the listener is everybody's, so it must not answer with refusals."""
+    leaving, other = fronts.ids()
+    body = json.dumps({"text": "x"}).encode()
+    with fronts.only(0):
+        held = begin_request(fronts.url, len(body), fronts.header())
+    os.kill(leaving, signal.SIGTERM)
+    time.sleep(0.3)  # it looks at its signals ten times a second
+    assert [fronts.call({"text": "x"}).status_code for _ in range(20)] == [200] * 20
+    held.send(body)
+    assert held.getresponse().status == 200
+    held.close()
+    wait_until(lambda: leaving not in fronts.ids() and len(fronts.ids()) == 2)
+    assert other in fronts.ids()
+
+
+def test_a_front_shares_nothing_but_its_two_sockets(fronts: Fronts) -> None:
+    """A terminal's Ctrl-C does not reach it, and what it may start inherits neither socket."""
+    for one in fronts.ids():
+        assert os.getpgid(one) == one
+        words = Path(f"/proc/{one}/cmdline").read_bytes().split(b"\0")
+        for number in words[-3:-1]:
+            info = Path(f"/proc/{one}/fdinfo/{number.decode()}").read_text()
+            assert int(info.split("flags:")[1].split()[0], 8) & os.O_CLOEXEC
+
+
+def begin_request(
+    url: str, num_bytes: int, headers: dict[str, str] | None = None
+) -> http.client.HTTPConnection:
     """Send a request's head; returns once the server asks for its body, so has accepted it."""
     parts = urlsplit(url)
     client = http.client.HTTPConnection(parts.netloc, timeout=60)
     client.putrequest("POST", parts.path)
     client.putheader("Content-Length", str(num_bytes))
     client.putheader("Expect", "100-continue")
+    for name, value in (headers or {}).items():
+        client.putheader(name, value)
     client.endheaders()
     assert client.sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
     return client
@@ -292,11 +322,30 @@ def test_ctrl_c_ends_all(home: Path) -> None:
     assert "KeyboardInterrupt" not in running.output
 
 
+def test_a_front_that_cannot_be_replaced_does_not_end_the_others(
+    home: Path, tmp_path: Path
+) -> None:
+    """Whatever it dies of at its start, its place is tried again until it works."""
+    env = environment(home)
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), env.get("PYTHONPATH", "")]))
+    with serving(*FLAGS, env=env) as running:
+        fronts = Fronts(running, "", "")
+        victim, other = fronts.ids()
+        (tmp_path / "sitecustomize.py").write_text(DYING)
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: "cannot be replaced yet: HTTP processes end at once" in running.output)
+        assert fronts.ids() == [other]
+        (tmp_path / "sitecustomize.py").unlink()
+        wait_until(lambda: len(fronts.ids()) == 2)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
         (("--tls-certificate", "nothing.pem"), None, "The certificate nothing.pem cannot be used"),
-        ((), DYING, "Error: HTTP processes end at once, with exit code 3."),
+        ((), DYING, "Error: HTTP processes end at once (exit code 3)."),
     ],
     ids=["refused", "dying"],
 )

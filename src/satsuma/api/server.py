@@ -60,15 +60,29 @@ async def serve(app: Starlette, settings: Settings, on_ready: OnReady | None = N
 
 
 async def serve_on(
-    listener: socket.socket, app: Starlette, settings: Settings, on_ready: OnReady | None = None
+    listener: socket.socket,
+    app: Starlette,
+    settings: Settings,
+    on_ready: OnReady | None = None,
+    *,
+    leaves_others: bool = False,
 ) -> int:
     """Do what `serve` does, on a socket that listens already; it is closed at the end.
+
+    Args:
+        listener: what to accept from.
+        app: as for `serve`.
+        settings: as for `serve`.
+        on_ready: as for `serve`.
+        leaves_others: whether others accept from the socket too: then a signal leaves newcomers to
+            them, where a server that is alone would refuse them.
 
     Raises:
         ConfigurationError: if the certificate cannot be used.
     """
     drain: Drain = app.state.drain
     server = _DrainingServer(_uvicorn_config(app, settings), drain, settings.drain_s, on_ready)
+    server.leaves_others = leaves_others
     await server.serve(sockets=[listener])
     return 1 if drain.is_cut else 0
 
@@ -84,6 +98,8 @@ class _DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._on_ready = on_ready
         self._deadline: float | None = None
+        self.leaves_others = False
+        self._leaves = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell the caller where."""
@@ -97,10 +113,14 @@ class _DrainingServer(uvicorn.Server):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.raise_signal(signal.SIGINT)
         self._drain.start()
+        self._leaves = self.leaves_others
         self.should_exit = not self.started  # while it starts, there is nothing to drain
 
     async def on_tick(self, counter: int) -> bool:
         """Leave once the gate is closed and nothing runs, or time is up."""
+        if self._leaves:
+            for listening in self.servers:
+                listening.close()  # in this process alone
         if self._drain.is_draining:
             self.should_exit = self._is_drained()
         return await super().on_tick(counter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import sys
 
@@ -16,8 +15,9 @@ from satsuma.settings import Settings
 
 def main() -> None:
     """Serve on inherited sockets: the connection to the main process, and the listener."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the main process decides
     end, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    for one in (end, listener):
+        one.set_inheritable(False)  # they had to be, to come here
     end.setblocking(False)
     sys.exit(run(Front().run(end, listener, _prepare)))
 

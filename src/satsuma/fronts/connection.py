@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeAlias, cast
 
-from satsuma.errors import SatsumaError, ShuttingDownError
+from satsuma.errors import OverloadedError, SatsumaError, ShuttingDownError
 from satsuma.fronts.frames import FrameReader, write_frame
 from satsuma.outcomes import Refusal
 
@@ -22,6 +22,8 @@ Handlers: TypeAlias = Mapping[str, Callable[..., Coroutine[Any, Any, Any]]]
 _LOGGER = logging.getLogger(__name__)
 _CALL, _ANSWER, _FAILURE, _CANCEL = range(4)
 _UNANSWERED: Final = 0  # the number of a call of which nobody wants to know what came of it
+_MAX_UNSENT_BYTES: Final = 128 << 20  # then the other end has read nothing for a while
+_RETRY_AFTER_S: Final = 1.0
 
 
 class Connection(asyncio.Protocol):
@@ -50,10 +52,10 @@ class Connection(asyncio.Protocol):
         Raises:
             SatsumaError: whatever the handler raises.
             ShuttingDownError: if the other end is gone, or goes meanwhile.
+            OverloadedError: if it does not read what it was sent.
             RuntimeError: if the handler failed in another way, which its process has logged.
         """
-        if self._transport is None:
-            raise _gone()
+        self._check_room()
         number = next(self._numbers)
         self._send((_CALL, number, name, arguments))
         self._waiting[number] = future = asyncio.get_running_loop().create_future()
@@ -65,6 +67,13 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._waiting.pop(number, None)
+
+    def _check_room(self) -> None:
+        if self._transport is None:
+            raise _gone()
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            message = "The engine does not take what it is sent; please try again."
+            raise OverloadedError(message, retry_after_s=_RETRY_AFTER_S)
 
     def tell(self, name: str, *arguments: object) -> None:
         """Call the other end's handler, and wait for nothing; a lost connection is no error."""
@@ -102,19 +111,18 @@ class Connection(asyncio.Protocol):
         self._on_lost()
 
     def _accept(self, number: int, name: str, arguments: tuple[Any, ...]) -> None:
-        work = self._answer(number, self._handlers[name](*arguments))
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(self._answer(number, name, arguments))
         if number == _UNANSWERED:
             self._told.add(task)  # the loop itself keeps no task alive
             task.add_done_callback(self._told.discard)
         else:
             self._running[number] = task
 
-    async def _answer(self, number: int, work: Coroutine[Any, Any, Any]) -> None:
+    async def _answer(self, number: int, name: str, arguments: tuple[Any, ...]) -> None:
         try:
-            self._reply(_ANSWER, number, await work)
+            self._reply(_ANSWER, number, await self._handlers[name](*arguments))
         except SatsumaError as error:
-            self._reply(_FAILURE, number, Refusal.of(error))
+            self._refuse(number, error)
         except asyncio.CancelledError:
             if number in self._running:  # by nobody on the other end
                 self._reply(_FAILURE, number, Refusal.of(_gone()))
@@ -124,6 +132,16 @@ class Connection(asyncio.Protocol):
             self._reply(_FAILURE, number, None)
         finally:
             self._running.pop(number, None)
+
+    def _refuse(self, number: int, error: SatsumaError) -> None:
+        """Send an error; one that cannot be pickled is not to leave the caller waiting."""
+        try:
+            self._reply(_FAILURE, number, Refusal.of(error))
+        except Exception:
+            _LOGGER.exception(
+                "an error cannot be told to another process of this server: %s", error
+            )
+            self._reply(_FAILURE, number, None)
 
     def _cancel(self, number: int) -> None:
         task = self._running.pop(number, None)

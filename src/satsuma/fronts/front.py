@@ -29,6 +29,7 @@ from satsuma.usage.writing import keep_writing, write_once
 
 _CUT_S: Final = 1.0  # after the main process is gone
 _SURELY_GONE_S: Final = 0.05  # a process's sockets are closed before its children lose their parent
+_HAND_OVER_S: Final = 2.0
 _REFUSED: Final = 2  # exit code, once the main process has been told why
 
 Prepare = Callable[[Settings], Traces | None]
@@ -82,12 +83,15 @@ class Front:
         calm_collector()
         writing = asyncio.create_task(keep_writing(ledger))
         try:
-            return await serve_on(listener, app, settings, lambda *_: connection.tell("ready"))
+            return await serve_on(
+                listener, app, settings, lambda *_: connection.tell("ready"), leaves_others=True
+            )
         finally:
             writing.cancel()
             await write_once(ledger)
-            with suppress(SatsumaError):
-                await metrics.hand_over()
+            with suppress(SatsumaError, TimeoutError):
+                async with asyncio.timeout(_HAND_OVER_S):
+                    await metrics.hand_over()
             jobs.close()
             if traces is not None:
                 await run_in_background(traces.close)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
+from satsuma.api.errors import UNEXPECTED, find_answer
 from satsuma.api.identity import name_request
 from satsuma.api.metrics import Metrics
 from satsuma.api.ports import EmbeddingService
 from satsuma.background import run_in_background
+from satsuma.errors import SatsumaError
 from satsuma.fronts.connection import Connection, Handlers
 from satsuma.fronts.totals import Totals
 from satsuma.fronts.wire import pack_result, unpack_request
 from satsuma.settings import Settings
 from satsuma.usage.limiter import Limiter
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass
@@ -68,7 +74,8 @@ class Host:
 
     async def _embed(self, request_id: str, packed: tuple[Any, ...]) -> tuple[Any, ...]:
         name_request(request_id)  # the engine's log lines tell it
-        return pack_result(await self.service.embed(unpack_request(packed)))
+        with _traceback_logged(request_id):
+            return pack_result(await self.service.embed(unpack_request(packed)))
 
     async def _scrape(self, accept: str) -> tuple[bytes, str]:
         await self.totals.refresh()
@@ -80,3 +87,14 @@ class Host:
 
     async def _note_job(self) -> None:
         self.on_job()
+
+
+@contextmanager
+def _traceback_logged(request_id: str) -> Iterator[None]:
+    """Log where it happened, if nobody has words for an error: a front hears no more than those."""
+    try:
+        yield
+    except SatsumaError as error:
+        if find_answer(type(error)) is UNEXPECTED:
+            _LOGGER.error("request %s: %s", request_id, error, exc_info=error)  # noqa: TRY400
+        raise

@@ -30,14 +30,21 @@ class FrontProcess:
     async def start(cls, listener: socket.socket, handlers: Handlers) -> Self:
         """Start a front that accepts from `listener` and may call these handlers.
 
-        It is a new interpreter, not a fork: this process has threads, and locks that they hold.
+        It is a new interpreter, not a fork: this process has threads, and locks that they hold. It
+        has a process group of its own, so that a terminal's Ctrl-C is the main process's alone.
+
+        Raises:
+            OSError: if the system has no process or descriptor left.
+            RuntimeError: if it has no thread left.
         """
         ours, theirs = socket.socketpair()
         with theirs, listener.dup() as accepting:
             passed = (theirs.fileno(), accepting.fileno())
             command = [sys.executable, "-P", "-m", _MODULE, *map(str, passed)]
             process = await run_in_background(
-                lambda: subprocess.Popen(command, pass_fds=passed, stdin=subprocess.DEVNULL)
+                lambda: subprocess.Popen(
+                    command, pass_fds=passed, stdin=subprocess.DEVNULL, process_group=0
+                )
             )
         ours.setblocking(False)
         return cls(process, await connect(ours, handlers))

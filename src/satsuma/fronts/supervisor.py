@@ -11,6 +11,7 @@ import itertools
 import logging
 import signal
 import socket
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -24,8 +25,9 @@ from satsuma.outcomes import Refusal
 
 _LOGGER = logging.getLogger("satsuma.serve")
 _MAX_FAILED_STARTS: Final = 3  # in a row; then something is wrong that another try will not mend
-_PAUSE_S: Final = 0.5
-_GRACE_S: Final = 5.0  # beyond the drain, for a front that hangs
+_PAUSE_S: Final = 0.5  # after the first, and as much longer after each
+_LONGEST_PAUSE_S: Final = 10.0
+_GRACE_S: Final = 10.0  # beyond the drain: a ledger may be locked, and a front may hang
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -58,9 +60,10 @@ class Supervisor:
         self._numbers = itertools.count(1)
         self._fronts: dict[int, FrontProcess] = {}
         self._on_ready = on_ready
-        self._ready: set[int] = set()
+        self._ready: set[int] = set()  # of those that are there
+        self._has_begun = False  # all of them were ready at one moment
         self._failure: SatsumaError | None = None
-        self._is_draining = False
+        self._draining = asyncio.Event()
 
     async def run(self) -> int:
         """Keep the fronts running; see `serve_by_fronts`."""
@@ -81,15 +84,15 @@ class Supervisor:
 
     def _handle(self, number: signal.Signals) -> None:
         """Drain; a SIGINT after that means it: leave at once, and the fronts follow."""
-        if self._is_draining and number == signal.SIGINT:
+        if self._draining.is_set() and number == signal.SIGINT:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.raise_signal(signal.SIGINT)
         self._drain()
 
     def _drain(self) -> None:
-        if not self._is_draining:
-            self._is_draining = True
+        if not self._draining.is_set():
+            self._draining.set()
             self._listener.close()  # else it would take connections after the last front is gone
             for front in self._fronts.values():
                 front.drain()
@@ -103,55 +106,68 @@ class Supervisor:
     async def _keep(self) -> int:
         """Keep one front running, by ever new processes; returns the last one's exit code."""
         num_failed = 0
-        while not self._is_draining:
+        while not self._draining.is_set():
             number = next(self._numbers)
-            try:
-                code = await self._run_one(number)
-            except OSError as error:
-                self._fail(FrontsFailedError(f"An HTTP process cannot be started: {error}"))
-                return 1
-            if self._is_draining:
-                return code
+            code = await self._run_one(number)
             num_failed = 0 if number in self._ready else num_failed + 1
-            if num_failed == _MAX_FAILED_STARTS:
-                self._fail(FrontsFailedError(f"HTTP processes end at once, with exit code {code}."))
-            elif not self._is_draining:
-                _LOGGER.warning("HTTP process %d ended (%s): starting another", number, _say(code))
-                await asyncio.sleep(num_failed * _PAUSE_S)
+            self._ready.discard(number)
+            if self._draining.is_set():
+                return code
+            _LOGGER.warning("HTTP process %d ended (%s): starting another", number, _say(code))
+            if num_failed >= _MAX_FAILED_STARTS:
+                self._give_up(FrontsFailedError(f"HTTP processes end at once ({_say(code)})."))
+            await self._pause(min(num_failed * _PAUSE_S, _LONGEST_PAUSE_S))
         return 0
 
     async def _run_one(self, number: int) -> int:
-        """Run a front to its end."""
+        """Run a front to its end; one that the system has no room for has failed."""
         handlers: Handlers = {
             **self._host.handlers(number),
             "ready": partial(self._note_ready, number),
             "refuse": self._note_refusal,
         }
-        front = await FrontProcess.start(self._listener, handlers)
+        try:
+            front = await FrontProcess.start(self._listener, handlers)
+        except (OSError, RuntimeError) as error:
+            self._give_up(FrontsFailedError(f"An HTTP process cannot be started: {error}"))
+            return 1
         self._fronts[number] = front
-        self._host.connections[number] = front.connection
-        if self._is_draining:
+        if self._draining.is_set():
             front.drain()
         try:
             return await front.wait()
         finally:
-            del self._fronts[number], self._host.connections[number]
+            del self._fronts[number]
+            self._host.connections.pop(number, None)
             self._host.totals.close(number)
             front.connection.close()
 
     async def _note_ready(self, number: int) -> None:
+        front = self._fronts[number]
         self._ready.add(number)
-        process_id = self._fronts[number].process.pid
-        _LOGGER.info("HTTP process %d is ready (process id %d)", number, process_id)
-        if len(self._ready) == self._host.settings.http_processes and not self._is_draining:
+        self._host.connections[number] = front.connection
+        _LOGGER.info("HTTP process %d is ready (process id %d)", number, front.process.pid)
+        is_complete = len(self._ready) == self._host.settings.http_processes
+        if is_complete and not self._has_begun and not self._draining.is_set():
+            self._has_begun = True
             self._on_ready(*address_of(self._listener))
 
     async def _note_refusal(self, refusal: Refusal) -> None:
-        self._fail(refusal.to_error())
+        self._give_up(refusal.to_error())
 
-    def _fail(self, error: SatsumaError) -> None:
+    def _give_up(self, error: SatsumaError) -> None:
+        """End the server for this, unless others serve: then the place is tried again."""
+        if self._has_begun and self._ready:
+            _LOGGER.error("an HTTP process cannot be replaced yet: %s", error)
+            return
         self._failure = self._failure or error
         self._drain()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not if the server is to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._draining.wait()
 
     def _end(self, *tasks: asyncio.Task[object]) -> None:
         for one in _SIGNALS:

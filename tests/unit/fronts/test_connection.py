@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 
 import pytest
 from unit.fronts.conftest import Join
 
 from satsuma.errors import OverloadedError, ShuttingDownError
+from satsuma.fronts import connection
 
 
 async def echo(*arguments: object) -> object:
@@ -53,6 +55,61 @@ async def test_a_defect_is_logged_where_it_is(
         await caller.call("fail")
     assert "a call of another process of this server failed" in caplog.text
     assert await caller.call("echo", 1) == (1,)
+
+
+async def test_an_error_that_cannot_be_sent_is_a_defect(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller does not wait for ever."""
+
+    async def refuse() -> None:
+        error = OverloadedError("The waiting room is full.", retry_after_s=2.5)
+        error.add_note("and a guard stands before it")
+        vars(error)["guard"] = lambda: None
+        raise error
+
+    caller, _ = await join({"refuse": refuse})
+    with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match="see its log"):
+        await caller.call("refuse")
+    assert "cannot be told to another process" in caplog.text
+
+
+async def test_a_call_that_nobody_takes_is_a_defect(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after an upgrade under a running server; the connection's other calls go on."""
+    caller, _ = await join({"echo": echo})
+    with caplog.at_level(logging.ERROR), pytest.raises(RuntimeError, match="see its log"):
+        await caller.call("sing")
+    assert await caller.call("echo", 1) == (1,)
+
+
+async def test_a_call_that_is_cancelled_at_once_never_begins(join: Join) -> None:
+    """Both come in one piece; warnings are errors here, and one would be of an unawaited call."""
+    caller, _ = await join({"echo": echo})
+    call = asyncio.create_task(caller.call("echo", 1))
+    await asyncio.sleep(0)  # it is written, and not yet sent
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    gc.collect()
+    assert await caller.call("echo", 2) == (2,)
+
+
+async def test_an_end_that_reads_nothing_gets_no_more(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody reads would be kept here, a body for each client that comes again."""
+    monkeypatch.setattr(connection, "_MAX_UNSENT_BYTES", 1 << 20)
+    caller, other = await join({"echo": echo})
+    assert other._transport is not None
+    other._transport.pause_reading()
+    calls = [asyncio.create_task(caller.call("echo", bytes(1 << 20))) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    with pytest.raises(OverloadedError, match="does not take"):
+        await caller.call("echo")
+    other._transport.resume_reading()
+    assert len(await asyncio.gather(*calls)) == 4
 
 
 async def test_cancelling_a_call_cancels_the_work(join: Join) -> None:
