@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from satsuma.api.metering import Traces
 from satsuma.errors import ConfigurationError
 from satsuma.settings import Settings
+
+if TYPE_CHECKING:
+    from satsuma.api.metering import Traces  # needs an extra
 
 _SERVER = ("starlette", "uvicorn", "uvloop", "httptools", "sqlalchemy")
 _EXTRAS = {

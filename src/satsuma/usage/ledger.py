@@ -132,8 +132,8 @@ class Ledger:
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch(_OWNER_ONLY)
+        # SQLite's own journal: to turn on a write-ahead log fails at once while others do the same.
         connection = sqlite3.connect(self._path, timeout=_PATIENCE_S)
-        connection.execute("pragma journal_mode = wal")
         connection.execute(_SCHEMA)
         return connection
 
