@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from satsuma.store.local import ModelStore
 from satsuma.store.manifest import ModelFiles
 
 ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
+
+
+# A shell that runs the tests in the background lets them, and what they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ Source: https://llvm.org/docs/LibFuzzer.html (flags, and what it prints)
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _MOST_BYTES = 4096  # of an input
-_MOST_MB = 2048  # of the process: more is a bomb
+_MOST_MB = 2048  # of an input: more is a bomb
 _MOST_S = 20  # of an input: more is a trap
 _SHOWN_CHARACTERS = 4000
 
@@ -42,7 +43,8 @@ def try_guided(
 ) -> Guided:
     """Try a target for so long, or with so many inputs; what was found is kept in the folder."""
     flags = [f"-seed={seed}", f"-max_len={_MOST_BYTES}", f"-max_total_time={seconds}"]
-    flags += [f"-runs={num_inputs}", f"-rss_limit_mb={_MOST_MB}", f"-timeout={_MOST_S}"]
+    flags += [f"-runs={num_inputs}", f"-rss_limit_mb={_own_mb() + _MOST_MB}"]
+    flags += [f"-timeout={_MOST_S}"]
     flags += [f"-artifact_prefix={folder}/", "-print_final_stats=1"]
     command = [sys.executable, __file__, name, str(folder), *flags]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -51,6 +53,13 @@ def try_guided(
         num_inputs=_last(r"number_of_executed_units: (\d+)", told),
         num_branches=_last(r" cov: (\d+) ", told),
         failure=told[-_SHOWN_CHARACTERS:] if done.returncode else "",
+    )
+
+
+def _own_mb() -> int:
+    """Tell the most memory that this process has had, which counts as its children's from then."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (
+        20 if sys.platform == "darwin" else 10
     )
 
 
