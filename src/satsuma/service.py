@@ -176,7 +176,7 @@ class EmbeddingService:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a microbatch runs that will not end."""
+        """Whether a microbatch runs that will not end, though others may go on beside it."""
         return self._scheduler.oldest_run_s() > self._stuck_after_s
 
     async def check_installed(self, model: str) -> None:

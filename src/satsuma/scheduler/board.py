@@ -15,11 +15,13 @@ from satsuma.engine.protocol import Encoder, Width
 from satsuma.scheduler.admission import Limits, WaitingRoom, admit, engine_seconds, fits_behind_all
 from satsuma.scheduler.lanes import Lane
 from satsuma.scheduler.pace import Pace, background_pace, share_budget
-from satsuma.scheduler.policy import needs_express, runs_wide, tells_rate
+from satsuma.scheduler.policy import hangs, needs_express, runs_wide, tells_rate
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run
 from satsuma.scheduler.tickets import Item, Ticket
 from satsuma.scheduler.waiting import Waiting
+
+_MOST_HUNG = 2  # times all lanes
 
 
 class Board:
@@ -36,6 +38,7 @@ class Board:
         self._interactive = Waiting()
         self._background = Waiting()
         self._runs: dict[Lane, Run] = {}
+        self._hung: dict[Lane, Run] = {}  # hold no lane any more
 
     # --- what waits ---------------------------------------------------------------------------
 
@@ -111,8 +114,13 @@ class Board:
 
     @property
     def oldest_run_s(self) -> float | None:
-        """When the run began that began first; None if nothing runs."""
+        """When the run began that began first of those that hold a lane; None if nothing runs."""
         return min((run.started_at_s for run in self._runs.values()), default=None)
+
+    @property
+    def oldest_hung_s(self) -> float | None:
+        """When the run began that hangs for longest; None if none does."""
+        return min((run.started_at_s for run in self._hung.values()), default=None)
 
     def may_take(self, *, is_express: bool) -> bool:
         """Tell whether there is something to do, for a lane or for the express lane."""
@@ -142,10 +150,27 @@ class Board:
 
     def end(self, lane: Lane, engine_s: float = 0.0) -> Run | None:
         """Take a lane's run off the books; one that succeeded may tell how fast the engine is."""
+        run = self._hung.pop(lane, None)
+        if run is not None:
+            return run
         run = self._runs.pop(lane, None)
         if run is not None and engine_s and tells_rate(run.num_tokens, is_express=run.is_express):
             run.queue.rate.note_run(run.num_tokens, engine_s / self._share(run))
         return run
+
+    def set_hung_aside(self) -> list[Lane]:
+        """Take the runs that hang off their lanes, and say off which.
+
+        Not for ever: where each new thread hangs too, nobody is helped by more of them.
+        """
+        num_more = _MOST_HUNG * (self._num_lanes + 1) - len(self._hung)
+        lanes = [lane for lane, run in self._runs.items() if self._hangs(run)][:num_more]
+        self._hung |= {lane: self._runs.pop(lane) for lane in lanes}
+        return lanes
+
+    def _hangs(self, run: Run) -> bool:
+        alone_s = self._num_lanes * engine_seconds(run.num_tokens, run.queue.rate_tokens_per_s)
+        return hangs(self._clock() - run.started_at_s, alone_s, self._limits.deadline_s)
 
     def _share(self, run: Run) -> int:
         """Say how many such runs the engine does at once."""

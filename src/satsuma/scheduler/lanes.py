@@ -1,6 +1,7 @@
 """The threads that run microbatches: a lane for each core, and the express lane besides.
 
-A lane that dies is started anew. Knows no queue and no encoder; `scheduler.py` says what they do.
+A lane that dies is started anew, and one that hangs is replaced. Knows no queue and no encoder;
+`scheduler.py` says what they do.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from satsuma.niceness import yield_to_others
 
@@ -23,10 +24,12 @@ class Lane:
     Attributes:
         number: from 0; the express lane comes last.
         is_express: takes queries that would wait for bulk work, and nothing else.
+        num_before: threads that hung in this place before.
     """
 
     number: int
     is_express: bool = False
+    num_before: int = 0
 
     @property
     def name(self) -> str:
@@ -47,7 +50,7 @@ class LaneThreads:
             serve: what a thread does; returns when there will be no more work.
             bury: called in the thread when that has ended, whichever way.
         """
-        self._lanes = lanes
+        self._lanes = set(lanes)
         self._serve = serve
         self._bury = bury
         self._changed = threading.Condition()
@@ -60,7 +63,18 @@ class LaneThreads:
     def is_complete(self) -> bool:
         """Whether every lane lives."""
         with self._changed:
-            return len(self._alive) == len(self._lanes)
+            return self._lanes <= self._alive
+
+    def replace(self, lane: Lane) -> None:
+        """Start another thread in the place of one that hangs, which goes when it can."""
+        successor = replace(lane, num_before=lane.num_before + 1)
+        with self._changed:
+            self._lanes = self._lanes - {lane} | {successor}
+        self._start(successor)
+
+    def is_replaced(self, lane: Lane) -> bool:
+        """Whether another thread has this one's place."""
+        return lane not in self._lanes
 
     def close(self, timeout_s: float | None) -> bool:
         """Start no lane any more, and wait until all have ended.
@@ -77,7 +91,7 @@ class LaneThreads:
 
     def _start(self, lane: Lane) -> None:
         with self._changed:
-            if self._is_closed:
+            if self._is_closed or self.is_replaced(lane):
                 return
             self._alive.add(lane)
             threading.Thread(target=self._live, args=(lane,), name=lane.name, daemon=True).start()

@@ -30,6 +30,11 @@ MAX_PADDING_RATIO = 2
 # beside what every core has to do without holding it up for long.
 EXPRESS_TOKENS = 64
 
+# A microbatch hangs once it has taken this part of the deadline, by which who waits behind it would
+# still be in time, and so many times what it should take.
+HANGS_SHARE = 0.25
+HANGS_TIMES = 4
+
 # Splitting is not worth it where one lane would get this much more than its even part.
 MAX_IMBALANCE = 1.5
 
@@ -197,6 +202,17 @@ def runs_wide(num_tokens: Sequence[int], num_lanes: int, num_busy: int) -> bool:
         return num_busy == 0
     even_part = sum(num_tokens) / num_lanes
     return even_part < MIN_LANE_TOKENS or max(num_tokens) > MAX_IMBALANCE * even_part
+
+
+def hangs(running_s: float, expected_s: float, deadline_s: float) -> bool:
+    """Decide whether a microbatch has taken so long that another thread gets its lane.
+
+    Args:
+        running_s: how long it has been running.
+        expected_s: how long it should on one lane; 0 if nobody knows.
+        deadline_s: how long a request may take.
+    """
+    return running_s > max(HANGS_SHARE * deadline_s, HANGS_TIMES * expected_s)
 
 
 def tells_rate(num_tokens: int, *, is_express: bool) -> bool:

@@ -29,9 +29,12 @@ from satsuma.scheduler.policy import size_of
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run, deliver, fail
 from satsuma.scheduler.tickets import Item, Outcome, make_ticket
+from satsuma.scheduler.watch import Watch
 from satsuma.types import IntArray, Pooling
 
 _LOGGER = logging.getLogger(__name__)
+_WATCH_S = 1.0  # between looks for lanes that hang
+_LOOKS_A_DEADLINE = 16  # at least
 _MAX_DEATHS = 2  # engine threads that one item may end before it is given up
 
 
@@ -78,6 +81,8 @@ class Scheduler:
         lanes = [Lane(number) for number in range(num_lanes)]
         express = Lane(num_lanes, is_express=True)
         self._threads = LaneThreads([*lanes, express], self._serve, self._bury)
+        every_s = min(_WATCH_S, limits.deadline_s / _LOOKS_A_DEADLINE)
+        self._watch = Watch(self._replace_hung, every_s)
 
     # --- for requests -------------------------------------------------------------------------
 
@@ -176,20 +181,23 @@ class Scheduler:
         """Say what keeps the engine from answering; empty if nothing does.
 
         Args:
-            stuck_after_s: a microbatch that has run for longer counts as stuck.
+            stuck_after_s: a microbatch that has held a lane for longer counts as stuck.
         """
         if not self._threads.is_complete:
             return "an engine thread died and is being restarted"
-        running_s = self.oldest_run_s()
+        with self._lock:
+            running_s = self._since(self._board.oldest_run_s)
         if running_s > stuck_after_s:
             return f"a microbatch has been running for {running_s:.0f} s"
         return ""
 
     def oldest_run_s(self) -> float:
-        """Say for how long the oldest microbatch has been running; 0 if none runs."""
+        """Say for how long the oldest microbatch has been running, on a lane or hung; 0 if none."""
         with self._lock:
-            oldest = self._board.oldest_run_s
-        return 0.0 if oldest is None else self._clock() - oldest
+            return max(map(self._since, (self._board.oldest_run_s, self._board.oldest_hung_s)))
+
+    def _since(self, began_at_s: float | None) -> float:
+        return 0.0 if began_at_s is None else self._clock() - began_at_s
 
     def room(self) -> WaitingRoom:
         """Say what is admitted and not done."""
@@ -210,16 +218,29 @@ class Scheduler:
             waiting = self._board.take_all()
             self._work.notify_all()
             self._express_work.notify_all()
+        self._watch.end()
         for item in waiting:
             fail(item, ShuttingDownError("The server is stopping."))
         return self._threads.close(timeout_s)
 
     # --- lanes --------------------------------------------------------------------------------
 
+    def _replace_hung(self) -> None:
+        """Give the lanes whose microbatches hang to new threads; the old ones go when they can."""
+        with self._lock:
+            lanes = self._board.set_hung_aside()
+            for lane in lanes:
+                self._threads.replace(lane)
+            self._wake()
+        for lane in lanes:
+            _LOGGER.error("a microbatch hangs on %s; another thread takes its lane", lane.name)
+
     def _serve(self, lane: Lane) -> None:
-        """Run microbatches until the scheduler closes."""
+        """Run microbatches until the scheduler closes, or another thread has this lane."""
         while (run := self._take(lane)) is not None:
             self._execute(lane, run)
+            if self._threads.is_replaced(lane):
+                return
 
     def _take(self, lane: Lane) -> Run | None:
         """Wait for work and take it; None when the scheduler is closed."""
