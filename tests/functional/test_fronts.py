@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,14 @@ if "satsuma.cli.front" in sys.orig_argv:
 class Fronts:
     """A server of two fronts, and tokens for it."""
 
-    def __init__(self, server: Server, wide: str, narrow: str) -> None:
-        """Keep them; `narrow` may make three requests a minute, `wide` any number."""
+    def __init__(self, server: Server, **tokens: str) -> None:
+        """Keep them.
+
+        `narrow` may make three requests a minute, `few` and `fewer` may have 50 tokens embedded,
+        and `wide` may do anything.
+        """
         self.server = server
-        self.tokens = {"wide": wide, "narrow": narrow}
+        self.tokens = tokens
 
     def ids(self) -> list[int]:
         """Process ids of the fronts that were started and are not gone."""
@@ -117,9 +122,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fronts(home: Path) -> Iterator[Fronts]:
     """A server that no test stops."""
     env = environment(home, SATSUMA_DATA_DIR=str(home / "shared"))
-    wide, narrow = make_token(env), make_token(env, "--requests-per-minute", "3")
+    tokens = {
+        "wide": make_token(env),
+        "narrow": make_token(env, "--requests-per-minute", "3"),
+        "few": make_token(env, "--tokens-per-minute", "50"),
+        "fewer": make_token(env, "--tokens-per-minute", "50"),
+    }
     with serving(*FLAGS, env=env) as running:
-        yield Fronts(running, wide, narrow)
+        yield Fronts(running, **tokens)
 
 
 REQUESTS = f'satsuma_requests_total{{model="{ALL_MINILM}",route="run",status="200"}}'
@@ -149,6 +159,34 @@ def test_a_quota_is_one_for_all(fronts: Fronts) -> None:
             statuses += [one.status_code for one in answers]
     assert statuses == [200, 200, 200, 429]
     assert answers[0].headers["ratelimit"].startswith('"requests";r=0;')
+
+
+def test_tokens_under_way_count_for_all(fronts: Fronts) -> None:
+    """Of fifteen at once, each beyond the quota, one overdraws, whichever fronts they come to."""
+    body = {"text": ["some words to embed"] * 100}
+    with ThreadPoolExecutor(15) as pool:
+        answers = list(pool.map(lambda _: fronts.call(body, "few"), range(15)))
+    assert sorted(one.status_code for one in answers) == [200] + [429] * 14
+    assert all(one.headers["ratelimit"].startswith('"tokens";r=0;') for one in answers)
+
+
+def test_queued_tokens_count_for_all(fronts: Fronts) -> None:
+    """One job overdraws; the other front takes no more, and tells what became of the first."""
+    url, header = fronts.url + "?queueRequest=true", fronts.header("fewer")
+    body = {"requests": [{"text": ["some words to embed"] * 100}]}
+
+    def queue() -> requests.Response:
+        headers = header | {"Connection": "close"}
+        return requests.post(url, json=body, headers=headers, timeout=_WITHIN_S)
+
+    with fronts.only(0):
+        queued = queue()
+        assert queued.status_code == 200
+    with fronts.only(1):
+        assert queue().status_code == 429
+        assert fronts.call({"text": "x"}, "fewer").status_code == 429
+        poll = {"request_id": queued.json()["result"]["request_id"]}
+        wait_until(lambda: "responses" in fronts.call(poll, "fewer").json()["result"])
 
 
 def test_errors_and_readiness_are_the_same(fronts: Fronts) -> None:
@@ -268,7 +306,7 @@ def test_sigterm_loses_nothing(home: Path) -> None:
     env = environment(home, SATSUMA_DATA_DIR=str(home / "stopped"))
     body = json.dumps({"text": ["word " * 250] * 12}).encode()
     with serving(*FLAGS, env=env) as running:
-        url, fronts = running.run_url(ALL_MINILM), Fronts(running, "", "")
+        url, fronts = running.run_url(ALL_MINILM), Fronts(running, wide="")
         accepted = []
         for index in (0, 1):
             with fronts.only(index):
@@ -292,7 +330,7 @@ def test_sigterm_loses_nothing(home: Path) -> None:
 def test_fronts_end_with_the_main_process(home: Path) -> None:
     """Killed, it leaves nobody who keeps its port, and whoever waits is told to come again."""
     with serving(*FLAGS, env=environment(home)) as running:
-        fronts = Fronts(running, "", "")
+        fronts = Fronts(running, wide="")
         assert len(fronts.ids()) == 2
         idle = http.client.HTTPConnection(urlsplit(running.url).netloc)
         idle.request("GET", "/health")
@@ -313,7 +351,7 @@ def test_ctrl_c_ends_all(home: Path) -> None:
     path = home / "satsuma.sock"
     flags = (*FLAGS, "--unix-socket", str(path))
     with serving(*flags, env=environment(home), has_own_group=True) as running:
-        fronts = Fronts(running, "", "")
+        fronts = Fronts(running, wide="")
         os.killpg(running.process.pid, signal.SIGINT)
         assert running.process.wait(20) == 0
         assert fronts.ids() == []
@@ -329,7 +367,7 @@ def test_a_front_that_cannot_be_replaced_does_not_end_the_others(
     env = environment(home)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), env.get("PYTHONPATH", "")]))
     with serving(*FLAGS, env=env) as running:
-        fronts = Fronts(running, "", "")
+        fronts = Fronts(running, wide="")
         victim, other = fronts.ids()
         (tmp_path / "sitecustomize.py").write_text(DYING)
         os.kill(victim, signal.SIGKILL)

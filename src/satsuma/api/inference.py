@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from satsuma.api.errors import shorten
+from satsuma.api.estimates import estimate_tokens
 from satsuma.api.hangup import Hangup, hangup_of
 from satsuma.api.listing import find_listed
 from satsuma.api.metering import notes_of
@@ -85,8 +86,15 @@ class Inference:
         return parse_json(await self._read_body(request))
 
     async def embed(self, request: Request, embed_request: EmbedRequest) -> EmbedResult:
-        """Embed, unless the client of `request` hangs up meanwhile."""
+        """Embed, unless the client of `request` hangs up meanwhile.
+
+        Raises:
+            RateLimitedError: if a quota has no token left.
+        """
         model, notes = embed_request.model, notes_of(request.scope)
+        if notes.hold is not None:
+            manifest = self._found.get(model) or self._service.manifest(model)
+            await notes.hold(estimate_tokens(embed_request, manifest))
         notes.model = model
         try:
             result = await _unless_gone(self._service.embed(embed_request), request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -30,15 +31,21 @@ class RequestNotes:
         model: canonical id of one that is here.
         result: what was embedded; None until then.
         embedded_at_ns: when that was there, since 1970.
+        num_charged: tokens that a quota is charged: those embedded, or a queued job's, guessed.
+        hold: takes about so many tokens from quotas before any work, and raises
+            `RateLimitedError` if none is left; None where no quota counts tokens.
     """
 
     model: str = ""
     result: EmbedResult | None = None
     embedded_at_ns: int = 0
+    num_charged: int = 0
+    hold: Callable[[int], Awaitable[None]] | None = None
 
     def note_result(self, result: EmbedResult) -> None:
         """Keep what was embedded, and when."""
         self.result, self.embedded_at_ns = result, time.time_ns()
+        self.num_charged = result.usage.prompt_tokens
 
 
 def notes_of(scope: Scope) -> RequestNotes:

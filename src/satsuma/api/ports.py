@@ -60,5 +60,8 @@ class QuotaKeeper(Protocol):
     async def admit(self, holders: Holders) -> None:
         """Count a request; raises `RateLimitedError`."""
 
+    async def hold(self, holders: Holders, num_tokens: int) -> None:
+        """Take about as many tokens as a request has; raises `RateLimitedError`."""
+
     async def settle(self, holders: Holders, num_tokens: int) -> Sequence[Standing]:
-        """Charge what was embedded, and say what is left."""
+        """Charge what was not held, or give back what was too much, and say what is left."""

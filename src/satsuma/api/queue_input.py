@@ -13,18 +13,17 @@ from typing import Any, Final
 
 import orjson
 
+from satsuma.api.estimates import estimate_tokens
 from satsuma.api.validation import says_queue
 from satsuma.errors import InvalidInputError, JobTooLargeError
 from satsuma.jobs.inputs import write_inputs
 from satsuma.jobs.records import NewRequest, QueueLimits
-from satsuma.jobs.states import guess_tokens
 from satsuma.kinds import kind_of
 from satsuma.kinds.explain import explain
 from satsuma.kinds.kind import Parsed, parse_valid, read_input
 from satsuma.kinds.schemas import POLL
 from satsuma.store.manifest import ModelManifest
 
-_MAX_TOKENS: Final = 512  # where nobody knows a model's
 _INLINE_ITEMS: Final = 32
 _MAX_REFERENCE_DEPTH: Final = 254  # orjson's; it reads 1,024
 
@@ -44,6 +43,11 @@ class NewJob:
     """Requests for the queue."""
 
     requests: tuple[NewRequest, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """About how many tokens they have."""
+        return sum(one.num_tokens for one in self.requests)
 
 
 Ask = Parsed | NewJob | Poll
@@ -124,12 +128,11 @@ def _new_request(model: ModelManifest, pointer: str, valid: dict[str, Any]) -> N
     if parsed.request.outputs:
         message = "`outputs` are for direct calls: the queue keeps vectors and scores alone"
         raise InvalidInputError(message, param="outputs")
-    texts = [one for one in parsed.request.texts if isinstance(one, str)]
     return NewRequest(
         inputs=write_inputs(parsed.request, parsed.shown),
         external_reference=_write_reference(valid.get("external_reference"), pointer),
-        num_texts=len(texts),
-        num_tokens=guess_tokens(texts, model.max_tokens or _MAX_TOKENS),
+        num_texts=len(parsed.request.texts),
+        num_tokens=estimate_tokens(parsed.request, model),
     )
 
 

@@ -16,6 +16,7 @@ from satsuma.api.answers import (
 )
 from satsuma.api.identity import request_id
 from satsuma.api.inference import Inference
+from satsuma.api.metering import RequestNotes, notes_of
 from satsuma.api.queue_answers import job_response
 from satsuma.api.queue_input import Ask, NewJob, Poll, is_large, parse_ask
 from satsuma.api.raw import bytes_response, check_has_rows, wants_bytes
@@ -76,7 +77,7 @@ class Run:
         if isinstance(ask, Poll):
             job = await _find(queue, account, model, ask)
         else:
-            job = await self._accept(queue, account, model, ask)
+            job = await self._accept(queue, account, model, ask, notes_of(request.scope))
         identity = request_id(request.scope)
         render = kind_of(model).render
         return await job_response(queue, job, identity, is_enveloped=is_enveloped, render=render)
@@ -108,11 +109,18 @@ class Run:
         return await run_in_background(parse) if is_large(body) else parse()
 
     async def _accept(
-        self, queue: JobQueue, account: str, model: ModelManifest, ask: NewJob
+        self, queue: JobQueue, account: str, model: ModelManifest, ask: NewJob, notes: RequestNotes
     ) -> Job:
-        """Queue what could be answered here: a direct call would be refused as well."""
+        """Queue what could be answered here: a direct call would be refused as well.
+
+        Its tokens are charged now, by the estimate: any server may do it, at any time.
+        """
         await self._inference.check_installed(model)
-        return await queue.accept(account, model.id, ask.requests)
+        if notes.hold is not None:
+            await notes.hold(ask.num_tokens)
+        job = await queue.accept(account, model.id, ask.requests)
+        notes.num_charged = ask.num_tokens
+        return job
 
 
 async def _find(queue: JobQueue, account: str, model: ModelManifest, poll: Poll) -> Job:

@@ -93,8 +93,16 @@ class DistantLimiter:
         """
         await self._connection.call("admit", holders)
 
+    async def hold(self, holders: Holders, num_tokens: int) -> None:
+        """Take about as many tokens as a request has; should this process end, they stay taken.
+
+        Raises:
+            RateLimitedError: if one of them has none left.
+        """
+        await self._connection.call("hold", holders, num_tokens)
+
     async def settle(self, holders: Holders, num_tokens: int) -> Sequence[Standing]:
-        """Charge what was embedded, and say what is left; nothing once the server stops."""
+        """Charge or give back the rest, and say what is left; nothing once the server stops."""
         try:
             standings: list[Standing] = await self._connection.call("settle", holders, num_tokens)
         except ShuttingDownError:  # the answer is there, and is not lost for this

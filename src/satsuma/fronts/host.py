@@ -63,6 +63,7 @@ class Host:
             "stats": service.stats,
             "readiness": service.readiness,
             "admit": self.limiter.admit,
+            "hold": self.limiter.hold,
             "settle": self.limiter.settle,
             "scrape": self._scrape,
             "keep_counts": partial(self._keep_counts, number),

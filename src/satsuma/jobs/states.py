@@ -27,8 +27,6 @@ _MICROBATCHES_AHEAD = 4
 # A vanished server's requests run one by one; so many tiny ones make that bearable.
 MAX_SLICE_REQUESTS = 256
 
-_CHARACTERS_PER_TOKEN = 4  # of ordinary English
-
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 15.0  # between looks at a database that does not answer
 _SHORTEST_WAIT_S, _UNMEASURED_WAIT_S, _LONGEST_WAIT_S = 10.0, 60.0, 3600.0
 _LEAST_BUSY_S = 0.01  # a clock's step; jobs of less have no rate
@@ -140,11 +138,6 @@ def choose_slice(
 def target_tokens(num_lanes: int, microbatch_tokens: int) -> int:
     """Tokens that a server keeps under way: what fills its lanes until the next slice is there."""
     return num_lanes * microbatch_tokens * _MICROBATCHES_AHEAD
-
-
-def guess_tokens(texts: Sequence[str], max_tokens: int) -> int:
-    """About how many tokens the texts have, told by their lengths alone."""
-    return sum(min(max_tokens, 2 + len(text) // _CHARACTERS_PER_TOKEN) for text in texts)
 
 
 def outage_pause_s(num_failures: int) -> float:

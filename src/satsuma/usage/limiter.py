@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from satsuma.errors import RateLimitedError
-from satsuma.usage.quotas import Limits, Quotas, Standing
+from satsuma.usage.quotas import Limits, QuotaName, Quotas, Standing
 
 Holders: TypeAlias = Sequence[tuple[str, Limits]]  # who has quotas, and which
 
@@ -33,18 +33,37 @@ class Limiter:
         Raises:
             RateLimitedError: if one of them has used up the minute's; then it counts for none.
         """
-        now_s = self._clock()
-        waits_s = [self._quotas.wait_s(who, limits, now_s) for who, limits in holders]
-        if any(waits_s):
-            raise RateLimitedError("The minute's quota is used up.", retry_after_s=max(waits_s))
-        for who, limits in holders:
-            self._quotas.take_request(who, limits, now_s)
+        self._take(holders, "requests", 1)
+
+    async def hold(self, holders: Holders, num_tokens: int) -> None:
+        """Take about as many tokens as a request has, before it has its answer.
+
+        A single one that is left is enough: what is taken beyond that is a debt.
+
+        Raises:
+            RateLimitedError: if one of them has none left; then nothing is taken.
+        """
+        self._take(holders, "tokens", num_tokens)
 
     async def settle(self, holders: Holders, num_tokens: int) -> list[Standing]:
-        """Charge the tokens that were embedded, and say what is left of every quota."""
+        """Charge the tokens that were not held, and say what is left of every quota.
+
+        Args:
+            holders: whose quotas.
+            num_tokens: below 0 for what is given back, since too many were held.
+        """
         now_s = self._clock()
         for who, limits in holders:
-            self._quotas.charge(who, limits, num_tokens, now_s)
+            self._quotas.take(who, limits, "tokens", num_tokens, now_s)
         return [
             one for who, limits in holders for one in self._quotas.standings(who, limits, now_s)
         ]
+
+    def _take(self, holders: Holders, name: QuotaName, amount: int) -> None:
+        now_s = self._clock()
+        waits_s = [self._quotas.wait_s(who, limits, name, now_s) for who, limits in holders]
+        if any(waits_s):
+            message = f"The minute's quota of {name} is used up."
+            raise RateLimitedError(message, retry_after_s=max(waits_s))
+        for who, limits in holders:
+            self._quotas.take(who, limits, name, amount, now_s)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 WINDOW_S: Final = 60
 _MAX_BUCKETS: Final = 100_000  # of accounts and tokens that asked lately
+
+QuotaName: TypeAlias = Literal["requests", "tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +77,23 @@ class Quotas:
 
     _buckets: dict[tuple[str, str], Bucket] = field(default_factory=dict)
 
-    def wait_s(self, who: str, limits: Limits, now_s: float) -> float:
-        """Say how long until somebody may make another request; 0 for now.
+    def wait_s(self, who: str, limits: Limits, name: QuotaName, now_s: float) -> float:
+        """Say how long until one is left of a quota; 0 if it is now, or there is no such quota.
 
         Args:
             who: an account or a token.
             limits: theirs.
+            name: of the quota.
             now_s: seconds, monotonic.
         """
-        buckets = self._of(who, limits, now_s).values()
-        return max((bucket.wait_s() for bucket in buckets), default=0.0)
+        bucket = self._of(who, limits, now_s).get(name)
+        return 0.0 if bucket is None else bucket.wait_s()
 
-    def take_request(self, who: str, limits: Limits, now_s: float) -> None:
-        """Count a request that is made; its tokens are charged when they are known."""
-        bucket = self._of(who, limits, now_s).get("requests")
+    def take(self, who: str, limits: Limits, name: QuotaName, amount: int, now_s: float) -> None:
+        """Take so much of a quota: it may be more than there is, or below 0 to give back."""
+        bucket = self._of(who, limits, now_s).get(name)
         if bucket is not None:
-            bucket.level -= 1
-
-    def charge(self, who: str, limits: Limits, num_tokens: int, now_s: float) -> None:
-        """Take the tokens that a request had; they may be more than there were."""
-        bucket = self._of(who, limits, now_s).get("tokens")
-        if bucket is not None:
-            bucket.level -= num_tokens
+            bucket.level -= amount
 
     def standings(self, who: str, limits: Limits, now_s: float) -> list[Standing]:
         """Say what is left of each quota."""
@@ -110,9 +107,12 @@ class Quotas:
             for name, bucket in self._of(who, limits, now_s).items()
         ]
 
-    def _of(self, who: str, limits: Limits, now_s: float) -> dict[str, Bucket]:
+    def _of(self, who: str, limits: Limits, now_s: float) -> dict[QuotaName, Bucket]:
         """Give somebody's buckets, filled up to now."""
-        quotas = {"requests": limits.requests_per_minute, "tokens": limits.tokens_per_minute}
+        quotas: dict[QuotaName, int] = {
+            "requests": limits.requests_per_minute,
+            "tokens": limits.tokens_per_minute,
+        }
         return {
             name: self._bucket(who, name, quota, now_s) for name, quota in quotas.items() if quota
         }

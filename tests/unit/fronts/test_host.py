@@ -124,6 +124,9 @@ async def test_quotas_hold_over_all_fronts(host: Host, join: Join) -> None:
         assert 0 < caught.value.retry_after_s <= 30
     standings = {each.name: each.remaining for each in await two.settle(holders, 30)}
     assert standings == {"requests": 0, "tokens": 70}
+    await one.hold(holders, 200)
+    with pytest.raises(RateLimitedError):
+        await two.hold(holders, 1)
 
 
 async def test_an_answer_outlives_the_quotas(caller: Connection) -> None:

@@ -13,9 +13,9 @@ TEN = Limits(requests_per_minute=10)
 
 def ask(quotas: Quotas, limits: Limits, now_s: float, who: str = "me") -> float:
     """Make a request if it may be made; give the wait."""
-    wait_s = quotas.wait_s(who, limits, now_s)
+    wait_s = quotas.wait_s(who, limits, "requests", now_s)
     if not wait_s:
-        quotas.take_request(who, limits, now_s)
+        quotas.take(who, limits, "requests", 1, now_s)
     return wait_s
 
 
@@ -39,17 +39,35 @@ def test_each_has_a_bucket_of_its_own() -> None:
 def test_more_tokens_than_there_were_are_a_debt() -> None:
     """A large request is let in, and paid for before the next."""
     quotas, limits = Quotas(), Limits(tokens_per_minute=600)
-    assert ask(quotas, limits, 0.0) == 0
-    quotas.charge("me", limits, 1200, 0.0)
-    assert ask(quotas, limits, 0.0) == pytest.approx(60.1)
-    assert ask(quotas, limits, 60.1) == 0
+    assert quotas.wait_s("me", limits, "tokens", 0.0) == 0
+    quotas.take("me", limits, "tokens", 1200, 0.0)
+    assert quotas.wait_s("me", limits, "tokens", 0.0) == pytest.approx(60.1)
+    assert quotas.wait_s("me", limits, "tokens", 60.1) == 0
+
+
+def test_what_is_given_back_is_no_more_than_there_was() -> None:
+    """A guess that was too high leaves what the truth would have left, and a full quota full."""
+    quotas, limits = Quotas(), Limits(tokens_per_minute=600)
+    quotas.take("me", limits, "tokens", 500, 0.0)
+    quotas.take("me", limits, "tokens", -400, 20.0)
+    assert left(quotas, limits, 20.0) == 600
+    quotas.take("me", limits, "tokens", 500, 20.0)
+    quotas.take("me", limits, "tokens", -100, 21.0)
+    assert left(quotas, limits, 21.0) == 600 - 400 + 10
+
+
+def left(quotas: Quotas, limits: Limits, now_s: float) -> int:
+    """The tokens that a client is told of."""
+    return next(
+        one.remaining for one in quotas.standings("me", limits, now_s) if one.name == "tokens"
+    )
 
 
 def test_no_limits_keep_nothing() -> None:
     """Nobody who may do anything costs memory."""
     quotas = Quotas()
     assert ask(quotas, Limits(), 0.0) == 0
-    quotas.charge("me", Limits(), 10**9, 0.0)
+    quotas.take("me", Limits(), "tokens", 10**9, 0.0)
     assert quotas.standings("me", Limits(), 0.0) == []
 
 
@@ -57,7 +75,7 @@ def test_a_client_is_told_what_is_left() -> None:
     """Whole ones, and when all will be there again."""
     quotas, limits = Quotas(), Limits(10, 600)
     ask(quotas, limits, 0.0)
-    quotas.charge("me", limits, 100, 0.0)
+    quotas.take("me", limits, "tokens", 100, 0.0)
     assert quotas.standings("me", limits, 0.0) == [
         Standing("requests", 10, 9, 6),
         Standing("tokens", 600, 500, 10),
