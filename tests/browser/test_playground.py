@@ -91,11 +91,12 @@ def test_a_json_list_is_taken(visit: Visit) -> None:
 
 
 def test_pooling_makes_other_vectors(visit: Visit, playground: Server) -> None:
-    """Old results fade until the new ones come."""
+    """Old results say so until the new ones come."""
     page = visit.open_results()
     vectors = embed(playground, typed(page), pooling="cls")
     page.get_by_role("radio", name="cls").check()
     expect(page.locator("#results")).to_have_class(re.compile("is-stale"))
+    expect(page.locator("#stale")).to_contain_text("press Embed for new results")
     page.get_by_role("button", name="Embed").click()
     expect(page.locator("#summary")).to_contain_text("cls pooling")
     expect(page.locator("#results")).not_to_have_class(re.compile("is-stale"))

@@ -206,7 +206,7 @@ function setBusy(isBusy) {
   $("results").setAttribute("aria-busy", String(isBusy));
 }
 
-/** Results of other inputs than those typed are still worth looking at, but look it. */
+/** Results of other inputs than those typed are still worth looking at, but say so. */
 function noteStale() {
   const { texts } = readTexts($("texts").value);
   const isSame =
@@ -214,5 +214,8 @@ function noteStale() {
     asked.model === store.model &&
     asked.pooling === store.pooling &&
     JSON.stringify(asked.texts) === JSON.stringify(texts);
-  $("results").classList.toggle("is-stale", Boolean(asked) && !isSame);
+  const isStale = Boolean(asked) && !isSame;
+  $("results").classList.toggle("is-stale", isStale);
+  const says = isStale ? "From before your changes: press Embed for new results." : "";
+  if ($("stale").textContent !== says) $("stale").textContent = says; // or it is read out again
 }
