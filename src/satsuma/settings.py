@@ -27,6 +27,12 @@ CONFIGURATION_FILE = "satsuma.toml"
 AUTO_DEVICE, CPU_DEVICE = "auto", "cpu"
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+# As a browser writes it: in lower case, without a path, and without its scheme's own port.
+_ORIGIN = re.compile(
+    r"\*|(?!http://.*:80$|https://.*:443$)"
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[1-9]\d{0,4}))?",
+    re.ASCII,
+)
 _MAX_PORT = 65_535
 _MAX_THREADS = 4096  # more than any machine has cores
 _MAX_HTTP_PROCESSES = 64  # far more than one engine can feed
@@ -78,7 +84,7 @@ class Settings:
     tls_certificate: str = _setting("", "PEM file of a certificate and its chain; serves HTTPS.")
     tls_key: str = _setting("", "PEM file of the certificate's key; empty: it is in the same file.")
     cors_origin: tuple[str, ...] = _setting(
-        (), "Origin whose pages may call, or *; may be given several times."
+        (), "Origin whose pages may call, scheme://host[:port], or *; may be given several times."
     )
     no_auth: bool = _setting(False, "Accept every request, even beyond loopback.")
     max_body_bytes: int = _setting(10_000_000, "Largest request body, in bytes.")
@@ -308,7 +314,18 @@ def _wanted(wanted: Any) -> str:
 
 
 def _check(settings: Settings) -> None:
-    """Refuse numbers that no part could work with."""
+    """Refuse what no part could work with."""
+    _check_numbers(settings)
+    if not _DEVICE.fullmatch(settings.device):
+        message = f"device cannot be {settings.device!r}: auto, cpu, cuda, cuda:N or mps is needed."
+        raise ConfigurationError(message)
+    if settings.tls_key and not settings.tls_certificate:
+        raise ConfigurationError("tls_key needs tls_certificate: a key alone serves no HTTPS.")
+    for origin in settings.cors_origin:
+        _check_origin(origin)
+
+
+def _check_numbers(settings: Settings) -> None:
     for name in _POSITIVE:
         if not getattr(settings, name) > 0:  # also refuses nan
             raise ConfigurationError(f"{name} must be positive.")
@@ -322,6 +339,14 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"http_processes must be at most {_MAX_HTTP_PROCESSES}.")
     if settings.port > _MAX_PORT:
         raise ConfigurationError(f"port must be at most {_MAX_PORT}.")
-    if not _DEVICE.fullmatch(settings.device):
-        message = f"device cannot be {settings.device!r}: auto, cpu, cuda, cuda:N or mps is needed."
+
+
+def _check_origin(origin: str) -> None:
+    """Refuse what no browser sends: nobody would learn why its pages may not call."""
+    found = _ORIGIN.fullmatch(origin)
+    if found is None or int(found["port"] or 0) > _MAX_PORT:
+        message = (
+            f"cors_origin cannot be {origin!r}: * is needed, or scheme://host[:port] as browsers "
+            "write it, such as https://app.example.com."
+        )
         raise ConfigurationError(message)

@@ -14,6 +14,7 @@ import pytest
 from support.models import tiny_files, write_files
 
 from satsuma.api.app import create_app
+from satsuma.api.listing import POOLING_PROPERTY
 from satsuma.assembly import assemble
 from satsuma.auth.tokens import TokenStore
 from satsuma.settings import Settings
@@ -102,9 +103,10 @@ async def names(client: httpx.AsyncClient, **query: Any) -> list[str]:
 
 
 async def test_a_model_is_shown_as_published(client: httpx.AsyncClient) -> None:
-    """Each value is Cloudflare's; besides, the licence, and that the weights are not here."""
+    """Each value is Cloudflare's; besides, pooling, licence, and that the weights are not here."""
     (shown,) = (await get(client, SEARCH, search="bge-base"))["result"]
     task = shown.pop("task")
+    assert shown["properties"].pop() == {"property_id": "satsuma_pooling", "value": "mean"}
     assert shown["properties"].pop() == {"property_id": "satsuma_licence", "value": "MIT"}
     assert shown["properties"].pop() == {"property_id": "satsuma_installed", "value": "false"}
     assert shown == PUBLISHED_BASE
@@ -163,7 +165,19 @@ async def test_an_unpublished_model_is_shown_as_far_as_it_is_known(
         {"property_id": "max_input_tokens", "value": "64"},
         {"property_id": "output_dimensions", "value": "16"},
         {"property_id": "satsuma_installed", "value": "true"},
+        {"property_id": "satsuma_pooling", "value": "cls"},
     ]
+
+
+async def test_the_usual_pooling_is_told(client: httpx.AsyncClient) -> None:
+    """As `satsuma models list` does; a reranker has none."""
+    found = (await get(client, SEARCH))["result"]
+    told = {
+        one["name"]: [p["value"] for p in one["properties"] if p["property_id"] == POOLING_PROPERTY]
+        for one in found
+    }
+    assert told[QWEN3] == ["last_token"]
+    assert (told[M3], told[GEMMA], told[RERANKER]) == (["cls"], ["mean"], [])
 
 
 def _property(shown: dict[str, Any], name: str) -> Any:

@@ -114,6 +114,30 @@ async def test_a_bad_certificate_is_told(tmp_path: Path) -> None:
                 pass
 
 
+@pytest.fixture
+def locked_key(certificate: Path, tmp_path: Path) -> Path:
+    """The certificate's key behind a password, and before the certificate in `.both`."""
+    path = tmp_path / "locked.pem"
+    command = ["openssl", "pkey", "-aes256", "-passout", "pass:secret"]
+    subprocess.run([*command, "-in", certificate, "-out", path], check=True, capture_output=True)
+    both = path.read_bytes() + (tmp_path / "certificate.pem").read_bytes()
+    path.with_suffix(".both").write_bytes(both)
+    return path
+
+
+@pytest.mark.parametrize("has_own_file", [True, False])
+async def test_a_key_with_a_password_is_told(
+    certificate: Path, locked_key: Path, has_own_file: bool
+) -> None:
+    """In a sentence, where OpenSSL would ask on the terminal."""
+    settings = Settings(port=0, tls_certificate=str(locked_key.with_suffix(".both")))
+    if has_own_file:
+        settings = replace(settings, tls_certificate=str(certificate), tls_key=str(locked_key))
+    with pytest.raises(ConfigurationError, match="has a password, and satsuma reads no such keys"):
+        async with serving(settings):
+            pass
+
+
 @pytest.mark.parametrize(
     ("settings", "url"),
     [

@@ -26,6 +26,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from support.kinds import M3, write_kinds
 from support.program import Server, environment, satsuma, serving
 
 from satsuma.store.manifest import ModelFiles
@@ -121,6 +122,18 @@ def playground(
     assert all_minilm_files.folder.is_dir()
     env = environment(tmp_path_factory.mktemp("playground"))
     with serving("--model", ALL_MINILM, env=env) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kinds_playground(
+    all_minilm_files: ModelFiles, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server with a small random model of each kind."""
+    home = tmp_path_factory.mktemp("kinds")
+    models_dir = home / "models"
+    write_kinds(models_dir, all_minilm_files.folder / "tokenizer.json")
+    with serving("--models-dir", str(models_dir), "--model", M3, env=environment(home)) as running:
         yield running
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from browser.conftest import OpenVisit, Visit
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 VIEWS = ["/", "/#/search", "/#/models", "/#/live", "/docs"]
 MODEL_PAGE = "/#/models/@hf/sentence-transformers/all-minilm-l6-v2"
@@ -34,6 +35,18 @@ def open_ready(visit: Visit, path: str) -> Page:
     return page
 
 
+def problems(page: Page, axe: str) -> list[tuple[str, str, str]]:
+    """Run axe over a page: the rule, the element and the advice of each thing that it finds."""
+    page.evaluate(axe)
+    found = page.evaluate(f"axe.run(document, {json.dumps({'runOnly': RULES})})")
+    assert len(found["passes"]) > 20
+    return [
+        (one["id"], node["html"][:160], node["failureSummary"])
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", READY)
 def test_axe_finds_nothing(open_visit: OpenVisit, axe: str, path: str, scheme: str) -> None:
@@ -45,16 +58,29 @@ def test_axe_finds_nothing(open_visit: OpenVisit, axe: str, path: str, scheme: s
             "document.querySelectorAll('main > section details, .group:first-child details')"
             ".forEach(one => (one.open = true))"
         )
-        page.evaluate(axe)
-        options = json.dumps({"runOnly": RULES})
-        found = page.evaluate(f"axe.run(document, {options})")
-        problems = [
-            (one["id"], node["html"][:160], node["failureSummary"])
-            for one in found["violations"]
-            for node in one["nodes"]
-        ]
-        assert problems == []
-        assert len(found["passes"]) > 20
+        assert problems(page, axe) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_old_results(open_visit: OpenVisit, axe: str, scheme: str) -> None:
+    """Those of other texts than are typed now, also while new ones are awaited."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    wishes: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"}
+    with open_visit(bypass_csp=True, **wishes) as visit:
+        page = visit.open_results()
+        page.locator("#texts").fill("one text\nand another")
+        expect(page.locator("#stale")).to_have_text(re.compile("^From before your changes"))
+        assert problems(page, axe) == []
+        page.route("**/ai/run/**", hold)
+        page.get_by_role("button", name="Embed").click()
+        expect(page.locator("#results")).to_have_attribute("aria-busy", "true")
+        assert problems(page, axe) == []
+        held[0].continue_()
+        expect(page.locator("#stale")).to_be_empty()
 
 
 def test_axe_finds_nothing_on_a_phone(open_visit: OpenVisit, axe: str) -> None:
@@ -62,9 +88,7 @@ def test_axe_finds_nothing_on_a_phone(open_visit: OpenVisit, axe: str) -> None:
     with open_visit(bypass_csp=True, **PHONE) as visit:
         page = open_ready(visit, "/")
         page.get_by_role("button", name="Token", exact=True).click()
-        page.evaluate(axe)
-        found = page.evaluate(f"axe.run(document, {json.dumps({'runOnly': RULES})})")
-        assert [one["id"] for one in found["violations"]] == []
+        assert problems(page, axe) == []
 
 
 @pytest.mark.parametrize("path", READY)

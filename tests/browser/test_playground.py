@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from browser.conftest import ALL_MINILM, Visit
+from browser.conftest import ALL_MINILM, OpenVisit, Visit
 from playwright.sync_api import Page, expect
+from support.kinds import GEMMA, M3, QWEN3
 from support.program import Server
 
 from satsuma.types import FloatArray
@@ -91,11 +92,12 @@ def test_a_json_list_is_taken(visit: Visit) -> None:
 
 
 def test_pooling_makes_other_vectors(visit: Visit, playground: Server) -> None:
-    """Old results fade until the new ones come."""
+    """Old results say so until the new ones come."""
     page = visit.open_results()
     vectors = embed(playground, typed(page), pooling="cls")
     page.get_by_role("radio", name="cls").check()
     expect(page.locator("#results")).to_have_class(re.compile("is-stale"))
+    expect(page.locator("#stale")).to_contain_text("press Embed for new results")
     page.get_by_role("button", name="Embed").click()
     expect(page.locator("#summary")).to_contain_text("cls pooling")
     expect(page.locator("#results")).not_to_have_class(re.compile("is-stale"))
@@ -176,6 +178,60 @@ def test_a_model_has_a_page(visit: Visit) -> None:
     assert page.title().startswith(ALL_MINILM)
     page.get_by_role("link", name="Use it").click()
     expect(page.locator("#model")).to_have_value(ALL_MINILM)
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [
+        ("@cf/qwen/qwen3-embedding-0.6b", ["32 in queries, 32 in documents, 32 in text"]),
+        ("@cf/qwen/qwen3-embedding-0.6b", ["Pooling", "last_token"]),
+        ("@cf/google/embeddinggemma-300m", ["100 in text", "Pooling", "mean"]),
+        ("@cf/baai/bge-m3", ["1,000 in contexts, 100 in text", "Pooling", "cls"]),
+        ("@cf/baai/bge-reranker-base", ["Longest pair", "512 tokens, query and", "1,000 in con"]),
+    ],
+)
+def test_a_page_tells_what_is_true_of_its_model(
+    visit: Visit, model: str, wanted: list[str]
+) -> None:
+    """By its schema and the catalog, and not what is true of most."""
+    page = visit.open(f"/#/models/{model}")
+    for one in wanted:
+        expect(page.locator(".facts")).to_contain_text(one)
+    expect(page.locator(".facts")).not_to_contain_text("mean or cls")
+    expect(page.locator("#models")).not_to_contain_text("[CLS]")
+    if "rerank" in model:
+        expect(page.locator(".facts")).not_to_contain_text(re.compile("Pooling|Dimensions"))
+
+
+@pytest.mark.parametrize("model", [M3, GEMMA, QWEN3])
+def test_every_kind_can_be_compared(
+    open_visit: OpenVisit, kinds_playground: Server, model: str
+) -> None:
+    """Also those that answer neither pooling nor tokens; none has poolings to choose from."""
+    with open_visit(kinds_playground.url) as visit:
+        page = visit.open_results()
+        page.locator("#model").select_option(model)
+        expect(page.locator("#poolings")).to_be_hidden()
+        page.get_by_role("button", name="Embed").click()
+        expect(page.locator("#stale")).to_be_empty()
+        expect(page.locator("#summary")).to_contain_text("8 vectors of 36 numbers")
+        expect(page.locator("#compare-error")).to_be_empty()
+        page.locator("#texts").fill("\n".join(f"text {i}" for i in range(101)))
+        most = "32" if model == QWEN3 else "100"
+        expect(page.locator("#texts-state")).to_contain_text(f"more than the {most} that fit here")
+
+
+def test_search_sends_no_more_at_once_than_the_model_takes(
+    open_visit: OpenVisit, kinds_playground: Server
+) -> None:
+    """qwen3 takes 32."""
+    with open_visit(kinds_playground.url) as visit:
+        page = visit.open_results()
+        page.locator("#model").select_option(QWEN3)
+        expect(page.locator("#stale")).not_to_be_empty()
+        page.get_by_role("link", name="Search").click()
+        page.locator("#corpus").fill("\n".join(f"entry {i}" for i in range(70)))
+        expect(page.locator("#search-state")).to_contain_text("70 compared")
 
 
 def test_a_model_that_is_not_here_says_how_to_get_it(visit: Visit) -> None:

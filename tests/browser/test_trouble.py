@@ -135,3 +135,27 @@ def test_a_token_can_be_forgotten(
         page.get_by_role("button", name="Use it").click()
         expect(page.get_by_role("dialog")).to_contain_text("This server asks for a token.")
         assert page.evaluate("sessionStorage.length") == 0
+
+
+@pytest.mark.parametrize("name", ["constructor", "toString", "__proto__", "nothing", "%"])
+def test_an_address_of_no_view_shows_the_first(visit: Visit, name: str) -> None:
+    """Also one that every JavaScript object has."""
+    page = visit.open(f"/#/{name}")
+    page.locator("#heat td[data-at]").first.wait_for()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare texts")
+
+
+@pytest.mark.parametrize("name", ["%", "@cf/%E0%A4%A", "constructor"])
+def test_an_address_of_no_model_says_so(visit: Visit, name: str) -> None:
+    """A stray percent sign is no reason not to start."""
+    page = visit.open(f"/#/models/{name}")
+    expect(page.locator("#models-says")).to_contain_text(f"There is no model {name} in")
+    expect(page.locator(".model-list li").first).to_be_visible()
+
+
+def test_an_address_of_no_operation_shows_them_all(visit: Visit) -> None:
+    """The reference starts, and goes on listening to its address."""
+    page = visit.open("/docs#%")
+    page.locator(".operation").first.wait_for()
+    page.evaluate("location.hash = '#schema-Models'")
+    expect(page.locator("#schema-Models")).to_have_attribute("open", "")

@@ -383,9 +383,10 @@ def test_a_front_that_cannot_be_replaced_does_not_end_the_others(
     ("flags", "code", "message"),
     [
         (("--tls-certificate", "nothing.pem"), None, "The certificate nothing.pem cannot be used"),
+        (("--tls-key", "key.pem"), None, "Error: tls_key needs tls_certificate"),
         ((), DYING, "Error: HTTP processes end at once (exit code 3)."),
     ],
-    ids=["refused", "dying"],
+    ids=["refused", "no-certificate", "dying"],
 )
 def test_fronts_that_cannot_start_end_the_server(
     home: Path, tmp_path: Path, flags: tuple[str, ...], code: str | None, message: str

@@ -145,6 +145,31 @@ def test_the_start_says_what_to_try(server: Server) -> None:
     assert f"curl {server.run_url(ALL_MINILM, 'local')}" in server.output
 
 
+def test_a_unix_socket_is_nothing_for_a_browser(home: Path, tmp_path: Path) -> None:
+    """What is printed to try is curl's alone."""
+    path = tmp_path / "satsuma.sock"
+    flags = ("--model", ALL_MINILM, "--unix-socket", str(path))
+    with serving(*flags, env=environment(home)) as running:
+        assert f"curl --unix-socket {path} http://localhost/client/v4/" in running.output
+        assert "browser" not in running.output
+        assert running.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--tls-key", "key.pem"), "Error: tls_key needs tls_certificate"),
+        (("--cors-origin", "nonsense"), "Error: cors_origin cannot be 'nonsense'"),
+    ],
+)
+def test_wrong_settings_are_told(home: Path, flags: tuple[str, str], message: str) -> None:
+    """In a sentence, before anything is loaded."""
+    result = satsuma("serve", "--port", "0", *flags, env=environment(home))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(message)
+    assert "Traceback" not in result.stderr
+
+
 def test_ready_and_health(server: Server) -> None:
     """The process is up, and the model can answer."""
     assert requests.get(server.url + "/health", timeout=5).status_code == 200

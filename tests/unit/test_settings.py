@@ -64,12 +64,40 @@ def test_several_models() -> None:
         ({"SATSUMA_HTTP_PROCESSES": "65"}, "http_processes must be at most 64"),
         ({"SATSUMA_DEADLINE_S": "nan"}, "deadline_s must be positive"),
         ({"SATSUMA_THREADS": "-1"}, "threads must be 0 or more"),
+        ({"SATSUMA_TLS_KEY": "key.pem"}, "tls_key needs tls_certificate"),
     ],
 )
 def test_bad_values_are_named(environ: dict[str, str], message: str) -> None:
     """The setting, the value, and what would do."""
     with pytest.raises(ConfigurationError, match=message):
         load_settings({}, environ=environ)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*", "https://app.example.com", "http://localhost:5173", "http://127.0.0.1:8080",
+        "http://[::1]:3000", "chrome-extension://abcdefgh", "https://my_host", "http://a:443",
+    ],
+)  # fmt: skip
+def test_origins(origin: str) -> None:
+    """As browsers send them."""
+    assert load_settings({"cors_origin": (origin,)}, environ={}).cors_origin == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "nonsense", "app.example.com", "https://", "https://app.example.com/", "https://a b",
+        "https://a/path", "HTTPS://a", "https://App", "https://a:443", "http://a:80", "http://a:0",
+        "http://a:99999", "http://a:", "https://me@a", "https://*.a", "//a", "null",
+    ],
+)  # fmt: skip
+def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
+    """It would let nobody in, and say nothing."""
+    good = "https://app.example.com"
+    with pytest.raises(ConfigurationError, match=r"cors_origin cannot be .* scheme://host"):
+        load_settings({"cors_origin": (good, origin)}, environ={})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from satsuma.store.manifest import RERANKER, Listing, ModelManifest, Task
 # Cloudflare's catalog has nothing like these.
 INSTALLED_PROPERTY: Final = "satsuma_installed"
 LICENCE_PROPERTY: Final = "satsuma_licence"
+POOLING_PROPERTY: Final = "satsuma_pooling"
 
 _EMBEDDINGS: Final = "Text Embeddings"
 _CLASSIFICATION: Final = "Text Classification"
@@ -102,6 +103,7 @@ def _properties(status: ModelStatus) -> list[tuple[str, Any]]:
         ("output_dimensions", str(manifest.hidden_size or "")),
         (INSTALLED_PROPERTY, "true" if status.is_here else "false"),
         (LICENCE_PROPERTY, "" if manifest.licence == "unknown" else manifest.licence),
+        (POOLING_PROPERTY, manifest.pooling or ""),
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Coroutine
 from types import FrameType
@@ -134,6 +135,22 @@ class _DrainingServer(uvicorn.Server):
         return not self._drain.running or self._drain.is_cut
 
 
+def _refuse_password() -> str:
+    """Answer OpenSSL, which would ask on the terminal for an encrypted key's password."""
+    raise ConfigurationError(
+        "The certificate's key has a password, and satsuma reads no such keys. Write one without: "
+        "openssl pkey -in key.pem -out plain.pem"
+    )
+
+
+def _check_key(settings: Settings) -> None:
+    """Read the certificate once before uvicorn does, which leaves passwords to OpenSSL."""
+    if settings.tls_certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        key = settings.tls_key or None
+        context.load_cert_chain(settings.tls_certificate, key, password=_refuse_password)
+
+
 def _uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
@@ -151,6 +168,7 @@ def _uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=_CUT_S,
     )
     try:
+        _check_key(settings)
         config.load()
     except (OSError, ValueError) as error:  # a missing file; ssl.SSLError is an OSError
         raise ConfigurationError(

@@ -121,9 +121,7 @@ class Session:
             return
         access = _describe_access(self.settings, self.tokens)
         account = "local" if access else next((t.account for t in self.tokens.list()), "ACCOUNT")
-        if self.settings.unix_socket:
-            url = f"--unix-socket {self.settings.unix_socket} {url}"
-        click.echo(_invitation(url, self.models, account, access))
+        click.echo(_invitation(self.settings, url, self.models, account, access))
         if self.jobs.worker is not None or self._has_fronts:  # whose jobs are counted here
             await run_in_background(self.jobs.open)
         if self.jobs.worker is not None:
@@ -138,16 +136,17 @@ def _describe_access(settings: Settings, tokens: TokenStore) -> str:
     return f"{why}: any token, or none, is accepted."
 
 
-def _invitation(url: str, models: list[str], account: str, access: str) -> str:
-    """Say that the server is ready, who may call, and how."""
-    model = models[0]
+def _invitation(settings: Settings, url: str, models: list[str], account: str, access: str) -> str:
+    """Say that the server is ready, who may call, and how; no browser opens a Unix socket."""
+    model, path = models[0], settings.unix_socket
     header = "" if access else " \\\n    -H 'Authorization: Bearer YOUR_TOKEN'"
-    call = f"  curl {url}/client/v4/accounts/{account}/ai/run/{model}{header} \\\n    -d "
+    called = f"--unix-socket {path} {url}" if path else url
+    call = f"  curl {called}/client/v4/accounts/{account}/ai/run/{model}{header} \\\n    -d "
     lines = [
         f"Ready: {', '.join(models)}",
         access,
         "Try:",
         call + """'{"text": ["hello world"]}'""",
-        f"Or open {url}/ in a browser.",
+        "" if path else f"Or open {url}/ in a browser.",
     ]
     return "\n".join(line for line in lines if line)

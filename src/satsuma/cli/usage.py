@@ -76,12 +76,12 @@ def _first_day(since: str | None) -> str:
     """
     if since is None:
         return ""
-    if since.endswith("d") and since[:-1].isdecimal():
-        today = dt.datetime.now(tz=dt.UTC).date()
-        return str(today - dt.timedelta(days=int(since[:-1])))
     try:
+        if since.endswith("d") and since[:-1].isdecimal():
+            today = dt.datetime.now(tz=dt.UTC).date()
+            return str(today - dt.timedelta(days=int(since[:-1])))
         return str(dt.date.fromisoformat(since))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the latter: before the calendar begins
         message = f"--since {since} is no day; 2026-11-01 is one, and 7d is a week ago."
         raise click.UsageError(message) from error
 

@@ -79,7 +79,7 @@ _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 
 USAGE: Final[Schema] = {
     "type": "object",
-    "description": "What was read, [CLS] and [SEP] of each text included.",
+    "description": "What was read, the special tokens of each text included.",
     "properties": {
         "prompt_tokens": _COUNT,
         "completion_tokens": _COUNT,

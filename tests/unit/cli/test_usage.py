@@ -47,8 +47,11 @@ def test_json_and_filters(data_dir: Path) -> None:
     assert not run(data_dir, "--json", "--account", "nobody").output
 
 
-def test_a_day_that_is_none(data_dir: Path) -> None:
-    """Says what one looks like."""
-    failed = run(data_dir, "--since", "yesterday")
+@pytest.mark.parametrize(
+    "since", ["yesterday", "d", "-1d", "800000d", "99999999999d", "9" * 5_000 + "d", "0000-01-01"]
+)
+def test_a_day_that_is_none(data_dir: Path, since: str) -> None:
+    """Says what one looks like, also where it is before the calendar begins."""
+    failed = run(data_dir, "--since", since)
     assert failed.exit_code == 2
     assert "2026-11-01" in failed.output

@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from satsuma.kinds.bge_m3 import BGE_M3
+from satsuma.kinds.embedding import embedding_kind
+from satsuma.kinds.embeddinggemma import EMBEDDINGGEMMA
+from satsuma.kinds.kind import Kind
+from satsuma.kinds.qwen3 import QWEN3
+from satsuma.kinds.reranker import RERANKER
 from satsuma.playground import STATIC_DIR
-from satsuma.types import DoubleArray
+from satsuma.types import DoubleArray, Pooling
 
 NODE = Path(sys.executable).parent / "node"
 
@@ -76,17 +82,37 @@ def test_vectors_that_do_not_differ_lie_on_one_spot(rows: list[list[float]]) -> 
 )
 def test_texts_are_read_as_they_are_meant(typed: str, texts: list[str]) -> None:
     """Lines, or a JSON list."""
-    assert call("texts.js", "readTexts", typed) == {"texts": texts, "problem": ""}
+    assert call("texts.js", "readTexts", typed, 100) == {"texts": texts, "problem": ""}
 
 
 @pytest.mark.parametrize("typed", ['["a", ', '["a", ""]', "[1]", '["a", 2]', '[["a"]]', "[]x"])
 def test_what_is_no_list_is_explained(typed: str) -> None:
     """Rather than embedded as a line of brackets, where it begins like one."""
-    found = call("texts.js", "readTexts", typed)
+    found = call("texts.js", "readTexts", typed, 100)
     assert (found["problem"] != "") or found["texts"] == [typed]
 
 
 def test_too_many_texts_are_explained() -> None:
     """With both numbers."""
-    found = call("texts.js", "readTexts", "x\n" * 101)
+    found = call("texts.js", "readTexts", "x\n" * 101, 100)
     assert found["problem"] == "101 texts are more than the 100 that fit here."
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "choices"),
+    [
+        (embedding_kind(Pooling.CLS), {"text": 100}, ["mean", "cls"]),
+        (embedding_kind(Pooling.LAST_TOKEN), {"text": 100}, ["mean", "cls", "last_token"]),
+        (BGE_M3, {"contexts": 1_000, "text": 100}, None),
+        (RERANKER, {"contexts": 1_000}, None),
+        (QWEN3, {"queries": 32, "documents": 32, "text": 32}, None),
+        (EMBEDDINGGEMMA, {"text": 100}, None),
+    ],
+)
+def test_limits_are_read_from_the_schemas(
+    kind: Kind, most: dict[str, int], choices: list[str] | None
+) -> None:
+    """Each kind's own, which are those that decide."""
+    assert dict(call("takes.js", "mostTexts", kind.input)) == most
+    found = call("takes.js", "poolingsOf", kind.input)
+    assert (found and found["enum"]) == choices

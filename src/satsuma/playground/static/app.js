@@ -3,7 +3,7 @@
 import { askForToken, watchAccess } from "./access.js";
 import * as api from "./api.js";
 import { compareView } from "./compare.js";
-import { $ } from "./dom.js";
+import { $, decode } from "./dom.js";
 import { liveView } from "./live.js";
 import { modelsView } from "./models.js";
 import { showNotice } from "./notice.js";
@@ -23,7 +23,7 @@ const views = {
 /** Read the address: `#/models/@cf/baai/...` is the view `models` of that model. */
 function readAddress() {
   const [name, ...rest] = location.hash.replace(/^#\//, "").split("/");
-  return { name: name in views ? name : "compare", rest: decodeURIComponent(rest.join("/")) };
+  return { name: Object.hasOwn(views, name) ? name : "compare", rest: decode(rest.join("/")) };
 }
 
 function show({ isFirst = false } = {}) {

@@ -93,6 +93,8 @@ function example(name, texts) {
   return el("button", { type: "button", class: "chip", on: { click: use } }, name);
 }
 
+const readTyped = () => readTexts($("texts").value, store.most);
+
 function listModels() {
   const option = (one) =>
     el(
@@ -103,14 +105,19 @@ function listModels() {
   const embedding = store.models.filter((one) => one.embeds);
   const sorted = embedding.toSorted((a, b) => b.isHere - a.isHere);
   $("model").replaceChildren(...sorted.map(option));
-  $("model").value = store.model;
+  showChoice();
 }
 
 function chosen() {
-  $("model").value = store.model;
-  document.querySelector(`[name=pooling][value="${store.pooling}"]`).checked = true;
+  showChoice();
   countTokens();
   noteStale();
+}
+
+function showChoice() {
+  $("model").value = store.model;
+  $("poolings").hidden = !store.hasPoolings;
+  document.querySelector(`[name=pooling][value="${store.pooling}"]`).checked = true;
 }
 
 const countSoon = debounce(TYPING_MS, () => countTokens());
@@ -124,7 +131,7 @@ function edited() {
 async function countTokens() {
   countSoon.cancel();
   counting?.abort();
-  const { texts, problem } = readTexts($("texts").value);
+  const { texts, problem } = readTyped();
   sayState(
     problem || (texts.length ? many(texts.length, "text") : "Type a text, or take an example."),
     problem,
@@ -171,7 +178,7 @@ function submit(event) {
 
 /** Ask for the vectors, and show them. */
 async function embed() {
-  const { texts, problem } = readTexts($("texts").value);
+  const { texts, problem } = readTyped();
   if (problem || !texts.length) {
     countTokens();
     $("texts").focus();
@@ -206,13 +213,16 @@ function setBusy(isBusy) {
   $("results").setAttribute("aria-busy", String(isBusy));
 }
 
-/** Results of other inputs than those typed are still worth looking at, but look it. */
+/** Results of other inputs than those typed are still worth looking at, but say so. */
 function noteStale() {
-  const { texts } = readTexts($("texts").value);
+  const { texts } = readTyped();
   const isSame =
     asked &&
     asked.model === store.model &&
     asked.pooling === store.pooling &&
     JSON.stringify(asked.texts) === JSON.stringify(texts);
-  $("results").classList.toggle("is-stale", Boolean(asked) && !isSame);
+  const isStale = Boolean(asked) && !isSame;
+  $("results").classList.toggle("is-stale", isStale);
+  const says = isStale ? "From before your changes: press Embed for new results." : "";
+  if ($("stale").textContent !== says) $("stale").textContent = says; // or it is read out again
 }

@@ -1,6 +1,6 @@
 // The API reference: /openapi.json, drawn. Everything on the page comes from that document.
 
-import { $, copyButton, debounce, el, many, prose } from "./dom.js";
+import { $, copyButton, debounce, decode, el, many, prose } from "./dom.js";
 import { showNotice } from "./notice.js";
 import { OfflineError } from "./api.js";
 import { showSchema } from "./schema.js";
@@ -277,7 +277,7 @@ function components() {
 
 /** Open what the address names. */
 function openTarget() {
-  const target = $(decodeURIComponent(location.hash.slice(1)));
+  const target = $(decode(location.hash.slice(1)));
   if (!(target instanceof HTMLDetailsElement)) return;
   target.open = true;
   target.scrollIntoView();

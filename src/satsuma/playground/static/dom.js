@@ -64,6 +64,15 @@ export function debounce(waitMs, work) {
   return later;
 }
 
+/** Decode a part of an address; one with a stray `%` stays as it is. */
+export function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** A sentence whose `names` are set as code. */
 export const prose = (text) =>
   text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));

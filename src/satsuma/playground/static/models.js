@@ -1,10 +1,10 @@
 // The models that there are, and a page for each.
 
-import * as api from "./api.js";
-import { $, copyButton, count, el } from "./dom.js";
+import { $, copyButton, count, el, prose } from "./dom.js";
 import { showNotice } from "./notice.js";
 import { showSchema } from "./schema.js";
-import { changes, choose, findModel, store } from "./store.js";
+import { changes, choose, findModel, schemasOf, store } from "./store.js";
+import { mostTexts, poolingsOf } from "./takes.js";
 
 let address = "";
 
@@ -56,68 +56,46 @@ const badge = (model) =>
 async function showOne(model) {
   $("models-title").textContent = model.id;
   $("models-says").textContent = model.description;
+  const known = el("dl", {}, rows(model));
   const place = el("div", { class: "schemas" }, el("p", { class: "state" }, "Reading its schema…"));
   $("models-body").replaceChildren(
     el("p", {}, el("a", { href: "#/models" }, "← All models")),
-    el("div", { class: "model-page" }, facts(model), place),
+    el("div", { class: "model-page" }, facts(model, known), place),
   );
   try {
-    const { input, output } = await api.schemas(model.id);
+    const { input, output } = await schemasOf(model.id);
     if (address !== model.id) return;
     place.replaceChildren(
       schemaCard("What it takes", input),
       schemaCard("What it answers", output),
     );
-    tellPooling(input);
+    known.replaceChildren(...rows(model, input));
   } catch (error) {
     place.replaceChildren();
     showNotice($("models-error"), error);
   }
 }
 
-function facts(model) {
-  const rows = [
-    ["Dimensions", model.dimensions ? count(model.dimensions) : "known once it is here"],
-    [
-      "Longest text",
-      model.maxTokens
-        ? `${count(model.maxTokens)} tokens, [CLS] and [SEP] included`
-        : "known once it is here",
-    ],
-    ["Most texts a request", "100"],
-    ["Pooling", el("span", { id: "model-pooling" }, "mean or cls")],
+function facts(model, known) {
+  return el("div", { class: "card facts" }, el("p", {}, badge(model)), known, action(model));
+}
+
+/** List what is known of a model, as terms and descriptions; the schema comes a little later. */
+function rows(model, input = null) {
+  const all = [
+    ["Dimensions", model.embeds && (model.dimensions ? count(model.dimensions) : later(model))],
+    [model.embeds ? "Longest text" : "Longest pair", longest(model) || later(model)],
+    ["Most texts a request", input && prose(most(input))],
+    ["Pooling", input && (poolings(input) || model.pooling)],
     ["Licence", model.licence || "not known"],
     ["Task", model.task],
     ["In Cloudflare’s catalog since", model.createdAt.slice(0, 10)],
-    [
-      "Cloudflare’s price",
-      model.prices
-        .map((one) => `${one.price} ${one.currency} ${one.unit}; here it costs nothing`)
-        .join(", "),
-    ],
-    [
-      "More about it",
-      model.info &&
-        el(
-          "a",
-          { href: model.info, rel: "noreferrer external" },
-          model.info.replace("https://", ""),
-        ),
-    ],
+    ["Cloudflare’s price", model.prices.map(price).join(", ")],
+    ["More about it", model.info && outside(model.info)],
   ];
-  return el(
-    "div",
-    { class: "card facts" },
-    el("p", {}, badge(model)),
-    el(
-      "dl",
-      {},
-      rows
-        .filter(([, value]) => value)
-        .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
-    ),
-    action(model),
-  );
+  return all
+    .filter(([, value]) => value)
+    .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]);
 }
 
 function action(model) {
@@ -136,11 +114,28 @@ function action(model) {
   );
 }
 
-function tellPooling(input) {
-  const pooling = input.oneOf?.[0]?.properties?.pooling;
-  if (pooling?.default)
-    $("model-pooling").textContent = `${pooling.enum.join(" or ")}; ${pooling.default} if not said`;
+const later = (model) => (model.isHere ? "" : "known once it is here");
+
+function longest({ maxTokens, embeds }) {
+  const included = embeds ? "special tokens included" : "query and special tokens included";
+  return maxTokens ? `${count(maxTokens)} tokens, ${included}` : "";
 }
+
+const most = (input) =>
+  mostTexts(input)
+    .map(([name, limit]) => `${count(limit)} in \`${name}\``)
+    .join(", ");
+
+function poolings(input) {
+  const choice = poolingsOf(input);
+  if (!choice) return "";
+  return choice.enum.join(" or ") + (choice.default ? `; ${choice.default} if not said` : "");
+}
+
+const price = (one) => `${one.price} ${one.currency} ${one.unit}; here it costs nothing`;
+
+const outside = (href) =>
+  el("a", { href, rel: "noreferrer external" }, href.replace("https://", ""));
 
 function schemaCard(title, schema) {
   return el("section", { class: "card" }, el("h2", {}, title), showSchema(schema), raw(schema));

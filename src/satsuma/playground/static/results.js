@@ -4,13 +4,14 @@ import { showCode } from "./code.js";
 import { $, copyButton, count, duration, el, many, shorten } from "./dom.js";
 import { drawHeatMap } from "./heatmap.js";
 import { drawMap, mark } from "./map.js";
+import { findModel } from "./store.js";
 import { cosines } from "./vectors.js";
 
 /** Show what a call gave. `spentS`: seconds, as seen from here. */
 export function showVectors(call, result, headers, spentS) {
   $("compare-error").replaceChildren();
   $("pictures").hidden = false;
-  summarise(result, headers, spentS);
+  summarise(call, result, headers, spentS);
   const vectors = result.data;
   const values = cosines(vectors);
   const { pickPair, pickOne } = readouts(call.texts, values);
@@ -23,7 +24,8 @@ export function showVectors(call, result, headers, spentS) {
   showCode(call);
 }
 
-function summarise(result, headers, spentS) {
+/** Some kinds of models answer neither their pooling nor how many tokens they read. */
+function summarise(call, result, headers, spentS) {
   const [number, dimensions] = result.shape;
   const timing = Object.fromEntries(
     [...(headers.get("server-timing") ?? "").matchAll(/(\w+);dur=([\d.]+)/g)].map((one) => [
@@ -36,9 +38,9 @@ function summarise(result, headers, spentS) {
     "span",
     { class: "facts-row" },
     fact(many(number, "vector"), `of ${count(dimensions)} numbers`),
-    fact(result.pooling, "pooling"),
+    fact(result.pooling ?? findModel(call.model)?.pooling, "pooling"),
     fact(precision, "precision"),
-    fact(count(result.usage.total_tokens), "tokens"),
+    fact(result.usage && count(result.usage.total_tokens), "tokens"),
     fact(
       duration(spentS),
       `inference ${duration(timing.inference ?? 0)}, queue ${duration(timing.queue ?? 0)}`,
@@ -51,7 +53,7 @@ function summarise(result, headers, spentS) {
 }
 
 const fact = (value, says) =>
-  el("span", { class: "fact" }, el("b", {}, value), " ", el("span", {}, says));
+  value ? el("span", { class: "fact" }, el("b", {}, value), " ", el("span", {}, says)) : null;
 
 const brief = (text) => shorten(text, 90);
 

@@ -1,9 +1,7 @@
 // What people type -> texts: one a line, or a JSON list.
 
-export const MOST_TEXTS = 100; // of one request
-
 /** Read a list; `problem` says what is wrong with it, "" if nothing. */
-export function readTexts(typed, most = MOST_TEXTS) {
+export function readTexts(typed, most) {
   const { texts, problem } = typed.trimStart().startsWith("[")
     ? readJson(typed)
     : { texts: readLines(typed), problem: "" };

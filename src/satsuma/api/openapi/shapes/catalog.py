@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from satsuma.api.listing import INSTALLED_PROPERTY, LICENCE_PROPERTY
+from satsuma.api.listing import INSTALLED_PROPERTY, LICENCE_PROPERTY, POOLING_PROPERTY
 from satsuma.api.openapi.shapes.words import COUNT, OBJECT, STRING, listed, record, ref, success
 from satsuma.kinds.schemas import Schema
 
@@ -21,8 +21,8 @@ _MODEL: Final = record(
         "properties": {
             **listed(record({"property_id": STRING, "value": {"type": ["string", "array"]}})),
             "description": (
-                f"Cloudflare's, `{INSTALLED_PROPERTY}` (are the weights here?) and, where it is "
-                f"known, `{LICENCE_PROPERTY}`."
+                f"Cloudflare's, `{INSTALLED_PROPERTY}` (are the weights here?) and, where they "
+                f"are known, `{LICENCE_PROPERTY}` and `{POOLING_PROPERTY}` (the usual one)."
             ),
         },
     },
