@@ -1,8 +1,8 @@
 """Look up known vulnerabilities of what satsuma installs, and write down what that is.
 
-`make audit`. The list goes to dist/ in CycloneDX's form, for whoever keeps an inventory. The
-vulnerabilities are asked for at the Python package index; where that does not answer, nothing was
-audited, which is said, and the exit code is 3.
+`make audit`, and a part of `make release`. The list goes to dist/ in CycloneDX's form, for whoever
+keeps an inventory. The vulnerabilities are asked for at the Python package index; where that does
+not answer, nothing was audited, which is said, and the exit code is 3.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "audit"
-EXTRAS = "server,files,postgres,ray"  # all that there are
-LISTED_EXTRAS = "all"  # what a server has; Ray's fifty packages are a cluster's own
-_UNAUDITED = 3
+LISTED_EXTRAS = "all"  # what a server has; Ray's packages are a cluster's own, PyTorch's a card's
+UNAUDITED: Final = 3
+VULNERABLE: Final = 1
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,42 @@ class Verdict:
 
 def main() -> None:
     """Write the list, then ask."""
+    _, code = audit(ROOT)
+    sys.exit(code)
+
+
+def audit(package: Path) -> tuple[Path, int]:
+    """Write the list of what a package installs, and ask for vulnerabilities of all its extras.
+
+    Args:
+        package: a wheel, or the folder of the sources.
+
+    Returns:
+        The list, in dist/, and an exit code: 0, `VULNERABLE` or `UNAUDITED`.
+    """
     tools = _environment("tools", ["--group", f"{ROOT / 'pyproject.toml'}:audit"])
-    installed = _environment("satsuma", [f"{ROOT}[{LISTED_EXTRAS}]"], SATSUMA_BUILD_NATIVE="0")
-    print(f"audit: what is installed is listed in {_write_list(tools, installed)}")
-    pins = _resolve(installed)
-    print(f"audit: satsuma[{EXTRAS}] takes {len(pins)} packages")
-    sys.exit(conclude(_ask(tools, pins)))
+    installed = _environment("satsuma", [f"{package}[{LISTED_EXTRAS}]"])
+    listed = _write_list(tools, installed)
+    print(f"audit: what is installed is listed in {listed.relative_to(ROOT)}")
+    extras = ",".join(list_extras())
+    pins = _resolve(installed, f"{package}[{extras}]")
+    print(f"audit: satsuma[{extras}] takes {len(pins)} packages")
+    return listed, conclude(_ask(tools, pins))
 
 
-def _environment(name: str, packages: Sequence[str], **environ: str) -> Path:
-    """Make an environment, and give its folder of programs."""
+def list_extras() -> list[str]:
+    """Name every extra that there is, but for `all`, which names others."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return sorted(set(project["optional-dependencies"]) - {"all"})
+
+
+def _environment(name: str, packages: Sequence[str]) -> Path:
+    """Make an environment of what the index has today, and give its folder of programs."""
     folder = WORK / name
-    venv.create(folder, with_pip=True, clear=False)
+    venv.create(folder, with_pip=True, clear=True)
     programs = folder / "bin"
     _run(programs / "python", "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1")
-    _run(programs / "python", "-m", "pip", "install", "--quiet", *packages, environ=environ)
+    _run(programs / "python", "-m", "pip", "install", "--quiet", *packages)
     return programs
 
 
@@ -67,19 +89,18 @@ def _write_list(tools: Path, installed: Path) -> Path:
     flags: list[str | Path] = ["--pyproject", ROOT / "pyproject.toml", "--output-reproducible"]
     flags += ["--output-file", target]
     _run(tools / "cyclonedx-py", "environment", *flags, installed / "python")
-    return target.relative_to(ROOT)
+    return target
 
 
-def _resolve(installed: Path) -> list[str]:
-    """Ask pip what all the extras would install: `name==version` of each."""
+def _resolve(installed: Path, wanted: str) -> list[str]:
+    """Ask pip what it would install: `name==version` of each.
+
+    PyTorch's build for cards is gigabytes: of a wheel only its metadata is read.
+    """
     report = WORK / "resolved.json"
     flags: list[str | Path] = ["--quiet", "--dry-run", "--ignore-installed", "--report", report]
-    wanted = f"{ROOT}[{EXTRAS}]"
-    _run(
-        installed / "python",
-        *("-m", "pip", "install", *flags, wanted),
-        environ={"SATSUMA_BUILD_NATIVE": "0"},
-    )
+    flags += ["--use-feature=fast-deps"]
+    _run(installed / "python", "-m", "pip", "install", *flags, wanted)
     found = (one["metadata"] for one in json.loads(report.read_text())["install"])
     pins = (f"{one['name']}=={one['version']}" for one in found if one["name"] != "satsuma")
     return sorted(pins, key=str.lower)
@@ -116,20 +137,20 @@ def conclude(verdict: Verdict | None) -> int:
     """Say what was found, and give the exit code; None if nobody answered."""
     if verdict is None or not verdict.num_audited:
         print("audit: the index told nothing of vulnerabilities, so NOTHING WAS AUDITED")
-        return _UNAUDITED
+        return UNAUDITED
     print(f"audit: {verdict.num_audited} packages audited, {len(verdict.vulnerable)} vulnerable")
     for line in verdict.vulnerable:
         print(f"  {line}")
     if verdict.unknown:
         print(f"audit: nothing was told of {', '.join(verdict.unknown)}")
-    return 1 if verdict.vulnerable else 0
+    return VULNERABLE if verdict.vulnerable else 0
 
 
-def _run(*command: str | Path, environ: Mapping[str, str] | None = None) -> str:
+def _run(*command: str | Path) -> str:
     """Run a tool to its good end, and give what it printed."""
     done = subprocess.run(
         list(map(str, command)),
-        env=os.environ | (environ or {}),
+        env=os.environ | {"SATSUMA_BUILD_NATIVE": "0"},  # nothing of ours runs here
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -3,7 +3,8 @@
 That is the source distribution and, made of it and of nothing else, a wheel for every system that
 there are kernels for. Their metadata is checked, and this machine's wheel is installed into a
 clean environment of every Python that is here and ours to support. There the tests run against it,
-from a copy of the tree without src/: what they import can only be what was installed.
+from a copy of the tree without src/: what they import can only be what was installed. What the
+wheel brings with it is listed beside it, and looked up among known vulnerabilities.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import audit
 import native_build
 
 from satsuma.columns import align
@@ -193,6 +195,20 @@ def _run_tests(python: Path, tree: Path) -> str:
     return said.strip().rpartition("\n")[2].strip("= ")
 
 
+def list_contents(wheel: Path) -> tuple[Path, bool]:
+    """Write the list of what a wheel installs into dist/, and look for known vulnerabilities.
+
+    Returns:
+        The list, and whether a vulnerability is known. Where the index tells of none there was no
+        audit, which `audit` says, and which keeps nothing from being released.
+    """
+    try:
+        listed, code = audit.audit(wheel)
+    except subprocess.CalledProcessError as error:
+        raise ReleaseError(f"What is installed could not be listed: {error}") from error
+    return listed, code == audit.VULNERABLE
+
+
 def copy_tests(tree: Path) -> Path:
     """Copy the tree without its package."""
     return Path(
@@ -243,10 +259,12 @@ def main() -> int:
     tests = copy_tests(tree)
     pythons = [one for one in find_pythons() if one[1] == sys.executable or not asked.this_python]
     outcomes = [try_wheel(*one, wheels[host], tests) for one in pythons]
-    write_sums(built)
-    print(report(built, outcomes))
+    listed, is_vulnerable = list_contents(wheels[host])
+    files = [*built, listed]
+    write_sums(files)
+    print(report(files, outcomes))
     print(trouble_with(tree.name.rpartition("-")[2]))
-    return int(any(one.has_failed for one in outcomes))
+    return int(is_vulnerable or any(one.has_failed for one in outcomes))
 
 
 def _read_flags() -> argparse.Namespace:

@@ -20,6 +20,7 @@ from typing import Any, get_args, get_type_hints
 import platformdirs
 
 from satsuma.errors import ConfigurationError
+from satsuma.masking import HIDDEN
 from satsuma.types import Engine, LogFormat, Precision
 
 ENVIRONMENT_PREFIX = "SATSUMA_"
@@ -266,7 +267,8 @@ def _coerce(name: str, value: Any) -> Any:
             return tuple(_coerce_text(one).strip() for one in values)
         return _COERCIONS.get(wanted, wanted)(value)
     except (TypeError, ValueError) as error:
-        message = f"{name} cannot be {value!r}: {_wanted(wanted)} is needed."
+        shown = HIDDEN if name == "queue_url" else repr(value)  # it may hold a password
+        message = f"{name} cannot be {shown}: {_wanted(wanted)} is needed."
         raise ConfigurationError(message) from error
 
 

@@ -117,9 +117,29 @@ async def test_the_first_token_closes_a_running_server(
 
 @pytest.mark.usefixtures("token")
 async def test_checks_before_the_body_and_the_route(client: httpx.AsyncClient) -> None:
-    """Without credentials a caller learns neither the routes nor the limits."""
+    """Without credentials the answer is one, whether there is a route and the body fits or not."""
     assert (await client.post("/client/v4/nowhere")).content == MISSING
     assert (await client.post(RUN_PATH, content=b"x" * 20_000)).content == MISSING
+
+
+# What a browser sends of any page without asking the server first: a plain POST, of that page's
+# origin, and after DNS rebinding to that page's name.
+OF_A_PAGE = {"content-type": "text/plain", "origin": "http://evil.example", "host": "evil.example"}
+
+
+async def test_a_page_may_use_a_server_without_tokens(client: httpx.AsyncClient) -> None:
+    """As docs/security.md has it; it may not read the answer."""
+    answer = await client.post(RUN_PATH, content=b'{"text": "a"}', headers=OF_A_PAGE)
+    assert answer.status_code == 200
+    assert not any(name.startswith("access-control-") for name in answer.headers)
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize("path", [RUN_PATH, f"{RUN_PATH}?queueRequest=true", "/satsuma/stats"])
+async def test_a_token_keeps_pages_out(path: str, client: httpx.AsyncClient) -> None:
+    """No page knows it, and no browser adds it by itself."""
+    answer = await client.post(path, content=b'{"text": "a"}', headers=OF_A_PAGE)
+    assert (answer.status_code, answer.content) == (400, MISSING)
 
 
 async def test_a_malformed_account_is_the_routes_business(

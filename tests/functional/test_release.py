@@ -6,6 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+import audit
 import pytest
 import release
 from release import Outcome, ReleaseError, find_pythons, report, trouble_with, try_wheel
@@ -70,6 +71,22 @@ def test_the_report_has_sizes_and_digests(tmp_path: Path) -> None:
     assert "1,234" in told
     assert hashlib.sha256(b"x" * 1234).hexdigest() in told
     assert "7 passed" in told
+
+
+@pytest.mark.parametrize(("code", "is_vulnerable"), [(0, False), (1, True), (3, False)])
+def test_only_a_known_vulnerability_stops_a_release(
+    code: int, is_vulnerable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index that knows of none, as a mirror, audits nothing, and is no reason to stop."""
+    monkeypatch.setattr(audit, "audit", lambda wheel: (wheel, code))
+    assert release.list_contents(tmp_path) == (tmp_path, is_vulnerable)
+
+
+def test_a_release_without_its_list_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the wheel cannot be installed, nobody knows what it brings."""
+    monkeypatch.setattr(audit, "audit", lambda wheel: audit._run("false", wheel))
+    with pytest.raises(ReleaseError, match="could not be listed"):
+        release.list_contents(tmp_path / "none.whl")
 
 
 def test_a_version_without_its_changes_is_not_published() -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from audit import Verdict, conclude, read_verdict
+from audit import Verdict, conclude, list_extras, read_verdict
+
+
+def test_no_extra_is_left_out() -> None:
+    """Whatever is installed by name is looked up; `all` installs others of them."""
+    assert {"files", "gpu", "otel", "postgres", "ray", "server"} <= set(list_extras())
+    assert "all" not in list_extras()
 
 
 def test_what_nobody_knows_was_not_audited() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,8 @@ import click
 import orjson
 
 from satsuma.columns import align
+from satsuma.masking import mask_url
 from satsuma.settings import Origin, trace_settings
-
-# The password of a URL such as postgresql://user:password@host/name.
-_PASSWORD = re.compile(r"(?<=://)([^/?#:@\s]*):[^@\s]*(?=@)")
 
 
 @click.group()
@@ -49,29 +46,30 @@ def show(*, as_json: bool, changed: bool, config_file: Path | None) -> None:
         click.echo(line)
 
 
-def mask_password(text: str) -> str:
-    """Hide the password in a URL."""
-    return _PASSWORD.sub(r"\1:****", text)
-
-
 def _json_lines(origins: list[Origin]) -> list[bytes]:
-    rows = [{"name": one.name, "value": _plain(one.value), "source": one.source} for one in origins]
+    rows = [{"name": one.name, "value": _plain(one), "source": one.source} for one in origins]
     return [orjson.dumps(row) for row in rows]
 
 
-def _plain(value: Any) -> Any:
-    """Turn a value into one that JSON has."""
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return mask_password(str(value)) if isinstance(value, str | Path) else value
+def _plain(origin: Origin) -> Any:
+    """Turn a value into one that JSON has, without a password."""
+    if isinstance(origin.value, tuple):
+        return [_masked(origin.name, one) for one in origin.value]
+    is_text = isinstance(origin.value, str | Path)
+    return _masked(origin.name, str(origin.value)) if is_text else origin.value
+
+
+def _masked(name: str, text: str) -> str:
+    """Hide what is secret; a `queue_url` may be anything that somebody took for an address."""
+    return mask_url(text) if name == "queue_url" or "://" in text else text
 
 
 def _table(origins: list[Origin]) -> str:
-    return align((one.name, _text(one.value), one.source) for one in origins)
+    return align((one.name, _text(one), one.source) for one in origins)
 
 
-def _text(value: Any) -> str:
-    plain = _plain(value)
+def _text(origin: Origin) -> str:
+    plain = _plain(origin)
     if isinstance(plain, list):
         return ", ".join(plain) or "-"
     return str(plain).lower() if isinstance(plain, bool) else str(plain)

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
-    ArgumentError,
     DataError,
     DBAPIError,
     IntegrityError,
@@ -28,12 +27,11 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from satsuma.errors import ConfigurationError, QueueUnavailableError
+from satsuma.jobs.addresses import name_address, read_address, secrets_of
 from satsuma.jobs.tables import LAYOUT, LAYOUTS, METADATA, PARTIAL_INDEXES
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
-
-SQLITE_FILE: Final = "queue.db"
 
 _CONNECTIONS: Final = 6  # of a process; more than ask at once
 _PATIENCE_S: Final = 5  # for a connection, a lock, or SQLite's only writer
@@ -64,12 +62,13 @@ class Database:
             data_dir: folder of the default database.
 
         Raises:
-            ConfigurationError: if the URL is of no known kind, or its driver is not installed.
+            ConfigurationError: if the URL cannot be used, or its driver is not installed.
         """
-        parsed = _parse_url(url, data_dir)
+        parsed = read_address(url, data_dir)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._file = Path(parsed.database or "") if self._is_sqlite else None
-        self.name = parsed.render_as_string(hide_password=True)
+        self._name = name_address(parsed)
+        self._secrets = tuple(secrets_of(parsed))
         self._engine = _make_engine(parsed)
         self._writer = threading.Lock() if self._is_sqlite else nullcontext()
         self._layout_lock = threading.Lock()
@@ -114,9 +113,16 @@ class Database:
             except (SQLAlchemyError, OSError) as error:
                 is_over = num_failures == _RETRIES or time.monotonic() > gives_up_at_s
                 if is_over or not _is_passing(error):
-                    raise _unavailable(error) from error
+                    raise self._unavailable(error) from error
             time.sleep(_RETRY_S * 2**num_failures)
             num_failures += 1
+
+    def _unavailable(self, error: Exception) -> QueueUnavailableError:
+        """Say what is wrong in the driver's words, unless a password is among them."""
+        said = _describe(error)
+        if any(secret in said for secret in self._secrets):
+            said = f"{self._name} does not answer, and why cannot be told without its password"
+        return QueueUnavailableError(said)
 
     def _run(self, work: _Work[_T], *, is_writing: bool) -> _T:
         with (
@@ -154,32 +160,15 @@ class Database:
             connection.execute(insert(LAYOUTS).values(layout=LAYOUT))
         elif found != LAYOUT:
             message = (
-                f"The queue at {self.name} has layout {found}, and this satsuma knows {LAYOUT}. "
+                f"The queue at {self._name} has layout {found}, and this satsuma knows {LAYOUT}. "
                 "Let the satsuma that made it finish its work, or set another queue_url."
             )
             raise ConfigurationError(message)
 
 
-def _parse_url(url: str, data_dir: Path) -> URL:
-    if not url:
-        return URL.create("sqlite", database=str(data_dir / SQLITE_FILE))
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        parsed = None  # its text may hold a password
-    kind = parsed.drivername.partition("+")[0] if parsed is not None else ""
-    if parsed is not None and kind in {"postgres", "postgresql"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed is not None and kind == "sqlite" and parsed.database not in {None, "", ":memory:"}:
-        return parsed
-    raise ConfigurationError(
-        "queue_url must be postgresql://user@host/database or sqlite:////folder/file."
-    )
-
-
 def _make_engine(url: URL) -> Engine:
     options: dict[str, Any] = {"pool_size": _CONNECTIONS, "max_overflow": 0}
-    options |= {"pool_timeout": _PATIENCE_S}
+    options |= {"pool_timeout": _PATIENCE_S, "hide_parameters": True}  # they are people's texts
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": _PATIENCE_S}, **options)
         event.listen(engine, "connect", _set_up_sqlite)
@@ -250,10 +239,10 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
 
 
-def _unavailable(error: Exception) -> QueueUnavailableError:
-    """Say what is wrong in the driver's words, without the statement and its parameters."""
+def _describe(error: Exception) -> str:
+    """Give the driver's words, without the statement and its parameters."""
     said = str(error.orig if isinstance(error, DBAPIError) else error)
     if isinstance(error, PoolTimeoutError):
         said = "no connection was free"
     lines = said.strip().splitlines() or [type(error).__name__]
-    return QueueUnavailableError(lines[0])
+    return lines[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from satsuma.cli.config import config, mask_password
+from satsuma.cli.config import config
 from satsuma.settings import describe_settings
 
 
@@ -57,14 +57,26 @@ def test_lines_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("url", "shown"),
     [
-        ("postgresql://me:secret@host/name", "postgresql://me:****@host/name"),
-        ("postgresql+psycopg://me:p:w/d@host", "postgresql+psycopg://me:****@host"),
-        ("sqlite:///folder/queue.db", "sqlite:///folder/queue.db"),
-        ("127.0.0.1", "127.0.0.1"),
+        ("postgresql://me:s3cret@host/name", "postgresql://me:****@host/name"),
+        ("postgresql://h/db?user=u&password=s3cret", "postgresql://h/db?user=u&password=****"),
+        ("u:s3 cret@h", "****"),
+        ("host=h password=s3cret", "****"),
     ],
 )
-def test_passwords_are_masked(text: str, shown: str) -> None:
-    """Whatever they hold."""
-    assert mask_password(text) == shown
+def test_passwords_are_masked(url: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For people and for programs, in whatever form."""
+    monkeypatch.setenv("SATSUMA_QUEUE_URL", url)
+    assert show("--changed")["queue_url"]["value"] == shown
+    (line,) = CliRunner().invoke(config, ["show", "--changed"]).output.splitlines()
+    assert line.split() == ["queue_url", shown, "SATSUMA_QUEUE_URL"]
+
+
+def test_other_settings_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An `@` or a colon makes no secret; a user in an address does."""
+    monkeypatch.setenv("SATSUMA_MODEL", "@cf/baai/bge-m3,@local/mine")
+    monkeypatch.setenv("SATSUMA_CORS_ORIGIN", "https://a.example:8443,https://me:s3cret@b.example")
+    rows = show("--changed")
+    assert rows["model"]["value"] == ["@cf/baai/bge-m3", "@local/mine"]
+    assert rows["cors_origin"]["value"] == ["https://a.example:8443", "https://me:****@b.example"]
