@@ -94,7 +94,7 @@ def test_figures_of_a_server(setting: Setting, models_dir: Path) -> None:
     with Ai(models_dir=models_dir, threads=1, skip_self_test=True) as ai:
         many = many_clients_row(longer, ai)
     rows = [bulk_row(longer, lambda: 1.0), overhead_row(setting), many, beside_bulk_row(setting)]
-    memory = memory_row(setting, 0, lengths=(8, 100))
+    memory = memory_row(setting, models_dir, lengths=(8, 100))
     assert [row for row in rows if not (math.isfinite(row.figure) and row.figure > 0)] == []
     assert memory is None or memory.figure > 10
 

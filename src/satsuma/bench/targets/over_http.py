@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from satsuma.ai import Ai
 from satsuma.bench.contenders import model_id
@@ -17,7 +18,7 @@ from satsuma.bench.http_phases import Plan, run_phases
 from satsuma.bench.http_raw import RawConnection, inference_ms, write_request
 from satsuma.bench.http_texts import Texts
 from satsuma.bench.measure import summarise
-from satsuma.bench.peers.memory import read_peak_bytes, reset_peak
+from satsuma.bench.peers.memory import read_mapped_bytes, read_peak_bytes, reset_peak
 from satsuma.bench.random_model import ModelShape
 from satsuma.bench.targets.in_process import CEILINGS_A_TURN
 from satsuma.bench.targets.rows import Row, Target, Unit
@@ -136,17 +137,27 @@ def beside_bulk_row(setting: Setting) -> Row:
 
 
 def memory_row(
-    setting: Setting, weights_bytes: int, lengths: Sequence[int] = _LARGEST.lengths
+    setting: Setting, models_dir: Path, lengths: Sequence[int] = _LARGEST.lengths
 ) -> Row | None:
-    """Send the largest request, and look at the most that was resident; None if unknown."""
+    """Send the largest request, and look at the most that was resident; None if unknown.
+
+    Of the weights only what is resident is subtracted: rows of the word embeddings that no text
+    had are mapped and never read.
+    """
     request = write_request(setting.endpoint, Workload("largest", tuple(lengths)).texts())
-    peaks_bytes = [_peak_bytes(setting.server, request) for _ in range(_NUM_LARGEST)]
-    known = [(peak - weights_bytes) / 1e6 for peak in peaks_bytes if peak is not None]
+    seen = [_peak_and_weights(setting.server, request, models_dir) for _ in range(_NUM_LARGEST)]
+    known = [
+        (peak - weights) / 1e6 for peak, weights in seen if peak is not None and weights is not None
+    ]
     return Row.of(MEMORY, summarise(known)) if known else None
 
 
-def _peak_bytes(server: Server, request: bytes) -> int | None:
+def _peak_and_weights(
+    server: Server, request: bytes, models_dir: Path
+) -> tuple[int | None, int | None]:
+    """Answer a request: the most bytes that were resident, and how many of the weights are."""
     reset_peak(server.process_id)
     with RawConnection(server.port) as connection:
         connection.ask(request)
-    return read_peak_bytes(server.process_id)
+    weights_bytes = read_mapped_bytes(server.process_id, models_dir.resolve())
+    return read_peak_bytes(server.process_id), weights_bytes
