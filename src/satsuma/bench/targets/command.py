@@ -50,7 +50,7 @@ def targets(*, rounds: int, seconds: float, models_dir: Path, only_json: bool) -
     against the machine's ceiling; what a short request costs beyond the engine; many clients;
     queries beside bulk work; memory; and starts. Other libraries are `satsuma bench peers`.
 
-    Ten minutes on two cores. Let nothing else run meanwhile. A missed target is no failure: the
+    Eight minutes on two cores. Let nothing else run meanwhile. A missed target is no failure: the
     exit code is 0. Progress goes to standard error; the last line on standard output is JSON.
     """
     shape, threads = SHAPES["bge-base"], count_threads(Settings())
