@@ -63,6 +63,17 @@ def test_satsuma_runs_the_whole_way(tmp_path: Path) -> None:
     assert "tokenizers" in report["contenders"][0]["versions"]
 
 
+def test_a_wrong_stsb_file_is_told_before_anything(tmp_path: Path) -> None:
+    """Nothing is installed, converted or measured first."""
+    wrong = tmp_path / "stsb.tsv"
+    wrong.write_text("nothing")
+    arguments = ["--stsb", str(wrong), "--models-dir", str(tmp_path / "models")]
+    result = CliRunner().invoke(peers, ["--contender", "satsuma", "--workload", "stsb", *arguments])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {wrong} is no stsbenchmark.tsv.gz")
+    assert not (tmp_path / "models").exists()
+
+
 def test_a_workload_that_fails_does_not_end_the_next(tmp_path: Path) -> None:
     """The process lives on after an error."""
     model = prepare_random(tmp_path / "models", TINY)

@@ -24,7 +24,7 @@ from satsuma.bench.peers.figures import (
 from satsuma.bench.peers.models import PeerModel, prepare_model
 from satsuma.bench.peers.rounds import Race, Timing
 from satsuma.bench.peers.setup import Setup
-from satsuma.bench.peers.workloads import PeerWorkload, build_workload
+from satsuma.bench.peers.workloads import PeerWorkload, build_workload, read_stsb
 from satsuma.bench.report import describe_surroundings
 from satsuma.bench.workload import text_flops, workload_flops
 from satsuma.engine.tokenizer import Tokenizer
@@ -64,7 +64,13 @@ class Notes:
 
 
 def prepare_all(plan: Plan, setup: Setup) -> list[_Prepared]:
-    """Make every folder, environment and format before anything is timed."""
+    """Make every folder, environment and format before anything is timed.
+
+    Raises:
+        PeerError: if STS-B's file cannot be read; that is looked at first.
+    """
+    if plan.stsb is not None and "stsb" in plan.workloads:
+        read_stsb(plan.stsb)
     prepared = []
     for name in plan.models:
         setup.announce(f"preparing {name} in {plan.models_dir}")
