@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from satsuma.bench.ceiling import higher, measure_ceiling
-from satsuma.bench.peers.catalog import Peer
+from satsuma.bench.peers.catalog import REFERENCE, Peer
 from satsuma.bench.peers.figures import (
     ContenderNote,
     Failure,
@@ -86,6 +86,8 @@ def run(plan: Plan, setup: Setup) -> PeersReport:
         KeyboardInterrupt: if that is nothing.
     """
     notes = Notes()
+    if REFERENCE not in plan.peers:
+        setup.announce(f"there will be no cosines: {REFERENCE.label} is no contender")
     prepared = prepare_all(plan, setup)
     where = describe_surroundings(plan.timing.threads)
     setup.announce("measuring the ceiling")
