@@ -19,7 +19,7 @@ from pathlib import Path
 from satsuma import __version__
 from satsuma.auth.exposure import open_access
 from satsuma.auth.tokens import TOKENS_FILE, TokenStore
-from satsuma.engine.load import count_threads, describe_engine, find_trouble
+from satsuma.engine.load import count_threads, describe_engine, find_trouble, plan_lanes
 from satsuma.engine.machine import detect_cores, instruction_sets, total_memory_bytes
 from satsuma.errors import EngineError, SatsumaError
 from satsuma.settings import Settings
@@ -113,6 +113,21 @@ def _check_cores(settings: Settings) -> Iterator[Finding]:
         yield Finding("cores", Verdict.OK, text)
 
 
+def _check_lanes(settings: Settings) -> Iterator[Finding]:
+    try:
+        plan = plan_lanes(settings)
+    except EngineError:  # which the engine's own check has told
+        return
+    if plan.is_on_cards:
+        where = "on the device"
+    else:
+        least, most = min(plan.threads), max(plan.threads)
+        sizes = f"{most}" if least == most else f"{least} to {most}"
+        where = f"with {sizes} thread{'s' if most > 1 else ''} each"
+    text = f"{plan.num_lanes} at once, {where}; about {plan.token_budget} tokens a microbatch"
+    yield Finding("lanes", Verdict.OK, text)
+
+
 def _check_folders(settings: Settings) -> Iterator[Finding]:
     for topic, folder in (
         ("models folder", settings.models_dir),
@@ -185,6 +200,7 @@ _CHECKS: tuple[Check, ...] = (
     _check_software,
     _check_engine,
     _check_cores,
+    _check_lanes,
     _check_folders,
     _check_models,
     _check_hub,

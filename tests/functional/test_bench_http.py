@@ -85,8 +85,11 @@ def test_a_sweep_ends_with_a_rate(server: Server, home: Path) -> None:
     assert summary["knee_per_s"] == 0
 
 
-def test_ctrl_c_prints_what_was_measured(server: Server, home: Path) -> None:
-    """With the usual exit code."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_prints_what_was_measured(
+    server: Server, home: Path, number: signal.Signals, code: int
+) -> None:
+    """By Ctrl-C or by SIGTERM, each with its usual exit code."""
     command = [sys.executable, "-m", "satsuma", "bench", "http", "--url", server.url]
     command += ["--rate", "50", "--warmup", "0", "--duration", "60"]
     num_before = count_answers(server)
@@ -96,9 +99,9 @@ def test_ctrl_c_prints_what_was_measured(server: Server, home: Path) -> None:
     while count_answers(server) < num_before + 20:
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == code
     (phase,) = json.loads(output.splitlines()[-1])["phases"]
     assert phase["num_requests"] > 0
     assert phase["errors"] == {}

@@ -105,6 +105,22 @@ def test_doctor_tells_what_an_engine_cannot(env: dict[str, str]) -> None:
     assert "ONNX Runtime has no int8" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--threads", "3"), "3 at once, with 1 thread each"),
+        (("--threads", "3", "--lanes", "2"), "2 at once, with 1 to 2 threads each"),
+        (("--threads", "4", "--lanes", "2"), "2 at once, with 2 threads each"),
+    ],
+)
+def test_doctor_tells_the_lanes(env: dict[str, str], flags: tuple[str, ...], says: str) -> None:
+    """As they are derived from the cores, or set."""
+    result = satsuma("doctor", "--json", "--port", "0", *flags, env=env)
+    findings = [json.loads(line) for line in result.stdout.splitlines()]
+    (lanes,) = (one["text"] for one in findings if one["topic"] == "lanes")
+    assert lanes.startswith(says)
+
+
 def test_the_library_in_process(tmp_path: Path) -> None:
     """The Worker's call: same mapping, float32 array, threads welcome."""
     with Ai(models_dir=tmp_path, threads=2) as ai:

@@ -17,6 +17,7 @@ from satsuma.bench.contenders import (
     load_random,
     model_id,
 )
+from satsuma.bench.endings import ending_on_sigterm
 from satsuma.bench.http_load import (
     Load,
     NoAnswerError,
@@ -196,4 +197,5 @@ def _progress(message: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending_on_sigterm():
+        main()

@@ -83,8 +83,12 @@ def growth(model: str, largest: int, threads: int, is_json: bool) -> None:
         rows.append(row)
         if not is_json:
             click.echo(_show(row))
-    surroundings = asdict(describe_surroundings(count_threads(load_settings({}))))
+    surroundings = asdict(describe_surroundings(_count_cores(threads)))
     click.echo(json.dumps({"surroundings": surroundings, "growth": [asdict(row) for row in rows]}))
+
+
+def _count_cores(threads: int) -> int:
+    return count_threads(load_settings({"threads": threads}))
 
 
 def _measure(model: str, sizes: Sequence[int], threads: int) -> Iterator[Growth]:
@@ -98,7 +102,9 @@ def _measure(model: str, sizes: Sequence[int], threads: int) -> Iterator[Growth]
         runner.run(service.load(model))
         runner.run(_answer(service, model, make_texts(1_000)))  # warms up
         for size in sizes:
-            yield _grow(runner, service, model, make_texts(size), tokenizer)
+            texts = make_texts(size)
+            token_s = _tokenising_s(tokenizer, texts[:1_000]) / _count_cores(threads)
+            yield _grow(runner, service, model, texts, token_s)
         runner.run(service.close())
 
 
@@ -107,21 +113,24 @@ def _grow(
     service: EmbeddingService,
     model: str,
     texts: Sequence[str],
-    tokenizer: Tokenizer,
+    token_s: float,
 ) -> Growth:
-    """Answer the queue until enough time has passed."""
+    """Answer the queue until enough time has passed; a token is read in so much of all cores'."""
     spent_s, num_tokens = 0.0, 0
     while spent_s < _SHORTEST_S:
         started_at_s = time.perf_counter()
         num_tokens += runner.run(_answer(service, model, texts))
         spent_s += time.perf_counter() - started_at_s
-    sample = list(texts[:1_000])
-    started_at_s = time.perf_counter()
-    sample_tokens = sum(map(len, tokenizer.tokenize(sample)))
-    tokenising_s = (time.perf_counter() - started_at_s) * num_tokens / sample_tokens
-    share = tokenising_s / (spent_s * count_threads(load_settings({})))
+    share = num_tokens * token_s / spent_s
     kept_per_s = runner.run(_keep_waiting(service, model, texts))
     return Growth(len(texts), num_tokens / spent_s, kept_per_s, share, anonymous_bytes())
+
+
+def _tokenising_s(tokenizer: Tokenizer, texts: list[str]) -> float:
+    """Tokenise on one core: seconds a token."""
+    started_at_s = time.perf_counter()
+    num_tokens = sum(map(len, tokenizer.tokenize(texts)))
+    return (time.perf_counter() - started_at_s) / num_tokens
 
 
 async def _answer(service: EmbeddingService, model: str, texts: Sequence[str]) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 import orjson
 
+from satsuma.bench.http_address import check_address, find_loaded_model
 from satsuma.bench.http_client import APIS, Target
 from satsuma.bench.http_drive import Work
 from satsuma.bench.http_figures import Figures, format_table, warnings
@@ -25,9 +25,12 @@ from satsuma.bench.http_phases import (
 )
 from satsuma.bench.http_schedule import Sweep
 from satsuma.bench.http_texts import MIXES, Texts
+from satsuma.bench.options import A_DAY_S, SECONDS, FiniteRange
 
 _URL = "http://127.0.0.1:7768"
 _SWEEP_FROM_PER_S = 5.0
+_MOST_PER_S = 10_000.0  # four times what the generator can send
+_MOST_REQUESTS = 10_000_000  # of a phase; their moments lie in memory
 _INTERRUPTED = 130
 _EPILOG = """
 \b
@@ -41,13 +44,20 @@ Examples:
 
 
 @click.command("http", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--url", default=_URL, show_default=True, envvar="SATSUMA_URL", help="The server.")
+@click.option(
+    "--url",
+    callback=check_address,
+    default=_URL,
+    show_default=True,
+    envvar="SATSUMA_URL",
+    help="The server.",
+)
 @click.option("--token", envvar="SATSUMA_TOKEN", help="API token; SATSUMA_TOKEN sets it too.")
 @click.option("--model", help="A model's id.  [default: the first that the server has loaded]")
 @click.option("--api", type=click.Choice(APIS), default=APIS[0], show_default=True)
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(1e-3, _MOST_PER_S),
     help="Requests a second, sent whatever becomes of those before (open loop).",
 )
 @click.option(
@@ -58,7 +68,7 @@ Examples:
 @click.option("--sweep", is_flag=True, help="Raise the rate until --slo-ms is missed.")
 @click.option(
     "--slo-ms",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=200.0,
     show_default=True,
     help="What a sweep's 99th percentile must not pass.",
@@ -111,14 +121,14 @@ Examples:
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(0, min_open=True),
+    type=SECONDS,
     default=10.0,
     show_default=True,
     help="Seconds of a phase, after its warm-up.",
 )
 @click.option(
     "--warmup",
-    type=click.FloatRange(0),
+    type=FiniteRange(0, A_DAY_S),
     default=1.0,
     show_default=True,
     help="Seconds of a phase that do not count.",
@@ -153,7 +163,11 @@ def http(*, only_json: bool, sweep: bool, **options: Any) -> None:
 def _plan(*, is_open: bool, **options: Any) -> Plan:
     if is_open and options["concurrency"]:
         raise click.UsageError("--concurrency is a closed loop: leave out --rate and --sweep.")
-    model = options["model"] or _loaded_model(options["url"])
+    num_requests = (options["rate"] or 0) * (options["duration"] + options["warmup"])
+    if num_requests > _MOST_REQUESTS:
+        message = f"{num_requests:,.0f} requests are too many: lower --rate or --duration."
+        raise click.UsageError(message)
+    model = options["model"] or find_loaded_model(options["url"])
     target = Target(options["url"], model, options["api"], options["token"])
     texts = Texts(options["mix"], options["texts"], options["tokens"] or 0, options["file"])
     num_connections = options["connections"] if is_open else options["concurrency"] or 1
@@ -167,18 +181,6 @@ def _plan(*, is_open: bool, **options: Any) -> Plan:
         num_queued=options["queued"],
         slo_ms=options["slo_ms"],
     )
-
-
-def _loaded_model(url: str) -> str:
-    """Ask which model answers."""
-    try:
-        models: list[str] = httpx.get(f"{url}/ready", trust_env=False).json()["models"]
-    except (httpx.HTTPError, ValueError, LookupError) as error:
-        message = f"No satsuma answers at {url} ({error}). Start it: satsuma serve"
-        raise click.ClickException(message) from error
-    if not models:
-        raise click.ClickException(f"{url} has no model loaded yet; try again, or give --model.")
-    return models[0]
 
 
 def _print(phases: Sequence[Figures], search: Sweep | None, *, only_json: bool) -> None:

@@ -18,7 +18,7 @@ UNSENT = "unsent"
 # The generator's own lateness may be so much of a latency before the figures are in doubt.
 _MAX_LAG_SHARE = 0.1
 _MAX_LAG_MS = 1.0
-_MIN_REQUESTS = 100  # of fewer, the 99th percentile is the slowest
+_MIN_REQUESTS = 101  # of fewer, the 99th percentile is the slowest
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Figures:
         offered_per_s: requests a second that were meant to be sent; None in a closed loop.
         requests_per_s: those that were answered.
         tokens_per_s: of those.
-        latency_ms: by `PERCENTILES`, of those.
+        latency_ms: by `PERCENTILES`, of those; the others, `num_left_out`, may have waited longer.
         errors: by status, how many were not answered; `unsent` never left.
         num_requests: all of them.
         lag_ms: 99th percentile of the generator's lateness.
@@ -72,6 +72,11 @@ class Figures:
     messages: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def num_left_out(self) -> int:
+        """How many requests the percentiles leave out: those without vectors."""
+        return sum(self.errors.values())
+
+    @property
     def is_broken(self) -> bool:
         """Whether the server was not there for all of it; a refusal is an answer."""
         return any(not status.isdigit() and status != UNSENT for status in self.errors)
@@ -87,7 +92,8 @@ class Figures:
 
     def to_json(self) -> dict[str, Any]:
         """Give everything as JSON has it."""
-        return {**asdict(self), "is_trustworthy": self.is_trustworthy}
+        more = {"num_left_out": self.num_left_out, "is_trustworthy": self.is_trustworthy}
+        return {**asdict(self), **more}
 
 
 def summarise(
@@ -134,7 +140,8 @@ def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
 
 def format_table(phases: Sequence[Figures]) -> str:
     """Lay the phases out, a line each."""
-    heads = ["", *(f"{name} ms" for name in PERCENTILES), "requests/s", "tokens/s", "errors"]
+    percentiles = [f"{name} ms" for name in PERCENTILES]
+    heads = ["", *percentiles, "of these", "requests/s", "tokens/s", "errors"]
     return align([heads, *map(_columns, phases)], num_left=1)
 
 
@@ -142,9 +149,14 @@ def _columns(phase: Figures) -> list[str]:
     latencies = [
         f"{phase.latency_ms[name]:.1f}" if phase.latency_ms else "-" for name in PERCENTILES
     ]
-    errors = ", ".join(f"{count} x {status}" for status, count in sorted(phase.errors.items()))
+    num_answered = phase.num_requests - phase.num_left_out
+    answered = f"{num_answered:,} of {phase.num_requests:,}"
     rates = [f"{phase.requests_per_s:.1f}", f"{phase.tokens_per_s:.0f}"]
-    return [phase.name, *latencies, *rates, errors or "none"]
+    return [phase.name, *latencies, answered, *rates, _list_errors(phase) or "none"]
+
+
+def _list_errors(phase: Figures) -> str:
+    return ", ".join(f"{count} x {status}" for status, count in sorted(phase.errors.items()))
 
 
 def warnings(phases: Sequence[Figures]) -> list[str]:
@@ -154,9 +166,7 @@ def warnings(phases: Sequence[Figures]) -> list[str]:
         for phase in phases
         for status, message in phase.messages.items()
     ]
-    unanswered = [phase.name for phase in phases if not phase.latency_ms]
-    if unanswered:
-        says.append(f"Nothing was answered in time: {', '.join(unanswered)}. Give more --duration.")
+    says += filter(None, map(_say_what_is_missing, phases))
     phases = [phase for phase in phases if phase.offered_per_s]
     late = max((phase for phase in phases if not phase.is_trustworthy), key=_lag_ms, default=None)
     fewest = min((phase.num_requests for phase in phases), default=_MIN_REQUESTS)
@@ -168,6 +178,20 @@ def warnings(phases: Sequence[Figures]) -> list[str]:
     if fewest < _MIN_REQUESTS:
         says.append(f"A phase of {fewest} requests is short for a p99: give it more --duration.")
     return says
+
+
+def _say_what_is_missing(phase: Figures) -> str:
+    """Say what the percentiles leave out, or why there are none; empty if they are of all."""
+    if not phase.errors.keys() - {UNSENT} and not phase.latency_ms:
+        return f"{phase.name}: nothing was answered in time. Give more --duration."
+    if not phase.latency_ms:
+        return f"{phase.name}: no request was answered with vectors: {_list_errors(phase)}."
+    if not phase.errors:
+        return ""
+    return (
+        f"{phase.name}: the percentiles leave out {phase.num_left_out:,} of "
+        f"{phase.num_requests:,} requests, which got no vectors: {_list_errors(phase)}."
+    )
 
 
 def _lag_ms(phase: Figures) -> float:

@@ -19,7 +19,7 @@ _BULK = Texts(num_texts=32, num_tokens=128)
 _SETTLE_S = 2.0  # after the other work began, before anything counts
 _BULK_S = 1e6  # longer than anybody waits; they are stopped
 _SEED = 1
-_FEWEST_OF_STEP = 5  # requests of a sweep's step: a verdict on fewer would be luck
+_FEWEST_OF_STEP = 10  # requests of a sweep's step: a verdict on fewer would be luck
 
 
 class StoppedError(Exception):
@@ -44,6 +44,7 @@ class Plan:
         num_bulk: bulk clients of a second phase; 0 for none.
         num_queued: queued jobs of another phase; 0 for none.
         slo_ms: what a sweep's 99th percentile must not pass.
+        fewest: requests of an open loop that count; for them a phase goes on beyond its duration.
     """
 
     work: Work
@@ -54,6 +55,7 @@ class Plan:
     num_bulk: int = 0
     num_queued: int = 0
     slo_ms: float = 200.0
+    fewest: int = 0
 
 
 def run_phases(plan: Plan) -> Iterator[Figures]:
@@ -84,8 +86,7 @@ def run_sweep(plan: Plan, sweep: Sweep) -> Iterator[Figures]:
         StoppedError: on Ctrl-C.
     """
     while not sweep.is_done:
-        duration_s = max(plan.duration_s, _FEWEST_OF_STEP / sweep.rate_per_s)
-        step = replace(plan, rate_per_s=sweep.rate_per_s, duration_s=duration_s)
+        step = replace(plan, rate_per_s=sweep.rate_per_s, fewest=_FEWEST_OF_STEP)
         figures = run_phase(step, _describe(step))
         sweep.note(is_served=figures.meets(plan.slo_ms))
         yield figures
@@ -123,8 +124,15 @@ def _span(plan: Plan, settle_s: float) -> Span:
     duration_s = warmup_s + plan.duration_s
     if plan.rate_per_s is None:
         return Span(duration_s, warmup_s)
-    moments_s = arrivals(plan.rate_per_s, duration_s, is_poisson=plan.is_poisson, seed=_SEED)
-    return Span(duration_s, warmup_s, moments_s)
+    moments_s = arrivals(
+        plan.rate_per_s,
+        duration_s,
+        is_poisson=plan.is_poisson,
+        seed=_SEED,
+        warmup_s=warmup_s,
+        fewest=plan.fewest,
+    )
+    return Span(max(duration_s, moments_s[-1]), warmup_s, moments_s)
 
 
 def _describe(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,31 +13,48 @@ _SLOWEST = 0.5  # requests a second; who serves fewer serves nobody in time
 _CLOSE_ENOUGH = 1.1  # between a rate that is served and one that is not
 
 
-def arrivals(rate_per_s: float, duration_s: float, *, is_poisson: bool, seed: int) -> list[float]:
+def arrivals(  # noqa: PLR0913 - plain numbers, which one caller has from elsewhere
+    rate_per_s: float,
+    duration_s: float,
+    *,
+    is_poisson: bool,
+    seed: int,
+    warmup_s: float = 0.0,
+    fewest: int = 0,
+) -> list[float]:
     """Lay out the moments at which requests are sent, whatever becomes of those before.
 
     Args:
         rate_per_s: requests a second.
-        duration_s: the last one is sent before it has passed.
+        duration_s: the last one is sent before it has passed, unless there are too few.
         is_poisson: as independent clients come; otherwise at equal distances.
         seed: of the Poisson process.
+        warmup_s: those before do not count.
+        fewest: of those that count; for them it goes on beyond its duration. However few are
+            asked for, one counts: at the warm-up's end, if chance has none.
 
     Returns:
         Seconds from the beginning, ascending.
     """
-    if not is_poisson:
-        return [number / rate_per_s for number in range(max(1, round(rate_per_s * duration_s)))]
-    gaps = _gaps(rate_per_s, np.random.default_rng(seed))
-    moments, now_s = [], next(gaps)
-    while now_s < duration_s:
+    moments, num_counted = list[float](), 0
+    for now_s in _poisson(rate_per_s, seed) if is_poisson else _constant(rate_per_s):
+        if now_s >= duration_s and num_counted >= fewest:
+            break
         moments.append(now_s)
-        now_s += next(gaps)
-    return moments or [0.0]
+        num_counted += now_s >= warmup_s
+    return moments if num_counted else [*moments, warmup_s]
 
 
-def _gaps(rate_per_s: float, draws: np.random.Generator) -> Iterator[float]:
+def _constant(rate_per_s: float) -> Iterator[float]:
+    return (number / rate_per_s for number in itertools.count())
+
+
+def _poisson(rate_per_s: float, seed: int) -> Iterator[float]:
+    draws, now_s = np.random.default_rng(seed), 0.0
     while True:
-        yield from draws.exponential(1 / rate_per_s, size=1024).tolist()
+        for gap_s in draws.exponential(1 / rate_per_s, size=1024).tolist():
+            now_s += gap_s
+            yield now_s
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,6 +13,23 @@ import platformdirs
 _MODELS_DIR = Path(platformdirs.user_cache_dir("satsuma", appauthor=False)) / "bench" / "models"
 
 Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class FiniteRange(click.FloatRange):
+    """Numbers of a range; neither infinite nor `nan`, which is in none and beyond none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Refuse what cannot be counted to."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+A_DAY_S = 86_400.0
+SECONDS = FiniteRange(0, A_DAY_S, min_open=True)
 
 rounds_option = click.option(
     "--rounds",
@@ -39,7 +57,7 @@ def seconds_option(more: str) -> Option:
     """
     return click.option(
         "--seconds",
-        type=click.FloatRange(0, min_open=True),
+        type=SECONDS,
         default=1.0,
         show_default=True,
         help=f"Shortest sample; {more}",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from typing import Any
 
 import click
+
+from satsuma.bench.endings import ending_on_sigterm
 
 _PLAIN = "engine"  # what `satsuma bench` does without a subcommand
 
@@ -28,6 +31,11 @@ class _Commands(click.Group):
         if not args or is_flag:
             args = [_PLAIN, *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; none leaves a server behind that it started."""
+        with ending_on_sigterm():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx

@@ -19,7 +19,8 @@ _COLOURS = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a finding.")
 @setting_options(
-    "host", "port", "threads", "engine", "device", "precision", "models_dir", "data_dir", "no_auth"
+    "host", "port", "threads", "lanes", "engine", "device", "precision", "models_dir", "data_dir",
+    "no_auth",
 )  # fmt: skip
 def doctor(*, as_json: bool, **flags: Any) -> None:
     """Say what machine this is, what would be served, and what to do about each problem.

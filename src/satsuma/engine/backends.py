@@ -120,12 +120,14 @@ class LanePlan:
     Attributes:
         num_lanes: microbatches that run at once.
         token_budget: tokens of one.
-        is_on_cards: whether lanes are a card's rather than cores.
+        threads: of each lane; empty where lanes are a card's.
+        is_on_cards: whether they are.
         is_measured: whether each model is to be measured for its own budget.
     """
 
     num_lanes: int
     token_budget: int
+    threads: tuple[int, ...] = ()
     is_on_cards: bool = False
     is_measured: bool = False
 
@@ -147,8 +149,10 @@ def plan_lanes(settings: Settings) -> LanePlan:
         )
     budget = settings.token_budget or _USUAL_TOKENS
     if settings.engine is Engine.TORCH or device != CPU_DEVICE:  # shares a run among all cores
-        return LanePlan(settings.lanes or 1, budget)
-    return LanePlan(len(find_places(settings).lanes), budget)
+        num_lanes = settings.lanes or 1
+        return LanePlan(num_lanes, budget, (count_threads(settings),) * num_lanes)
+    threads = tuple(place.num_cores for place in find_places(settings).lanes)
+    return LanePlan(len(threads), budget, threads)
 
 
 def models_memory_bytes(settings: Settings) -> int:

@@ -19,7 +19,9 @@ def test_each_size_of_queue_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(growth.growth, ["--largest", "300", "--threads", "1"])
     *lines, last = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["10", "100"]
-    rows = json.loads(last)["growth"]
+    told = json.loads(last)
+    rows = told["growth"]
+    assert told["surroundings"]["cores"] == 1  # as asked, not as the machine has
     assert [row["num_texts"] for row in rows] == [10, 100]
     assert all(row["tokens_per_s"] > 0 and 0 < row["tokenising_share"] < 1 for row in rows)
     assert all(row["kept_tokens_per_s"] > 0 for row in rows)

@@ -13,6 +13,8 @@ import pytest
 
 from satsuma.bench.http_client import Answer, Connection, Target, read_message
 from satsuma.bench.http_drive import Drive, Span, Work
+from satsuma.bench.http_phases import Plan, run_phase, run_sweep
+from satsuma.bench.http_schedule import Sweep
 
 STALL_S = 0.3
 ANSWER = b'{"result":{"data":[[1,0]],"usage":{"prompt_tokens":7,"total_tokens":7}}}'
@@ -119,6 +121,26 @@ def test_a_phase_is_as_long_as_it_was_asked_for(target: Target) -> None:
     """One early answer in a quiet phase is no high rate."""
     figures = drive(target, ["a"], Span(0.3, 0.1, [0.11])).figures("one", 3)
     assert figures.requests_per_s <= 1 / 0.2
+
+
+def test_a_phase_goes_on_until_enough_were_asked(target: Target) -> None:
+    """And its rate is that of the time it took."""
+    work = Work(target, [target.body(["a"])], 2)
+    plan = Plan(work, rate_per_s=100, duration_s=0.01, warmup_s=0.1, fewest=30)
+    figures = run_phase(plan, "a phase")
+    assert figures.num_requests == 30
+    assert 30 < figures.requests_per_s < 300
+
+
+@pytest.mark.parametrize(("text", "served_per_s"), [("a", 200), ("refuse", 0)])
+def test_no_step_of_a_sweep_is_a_verdict_on_nothing(
+    target: Target, text: str, served_per_s: float
+) -> None:
+    """However short a step is, requests are asked, and what became of them counts."""
+    work, sweep = Work(target, [target.body([text])], 2), Sweep(200)
+    plan = Plan(work, None, duration_s=1e-4, warmup_s=0.0, slo_ms=10_000)
+    assert next(run_sweep(plan, sweep)).num_requests >= 10
+    assert sweep.served_per_s == served_per_s
 
 
 @pytest.mark.parametrize(

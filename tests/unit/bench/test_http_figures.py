@@ -60,12 +60,31 @@ def test_a_short_phase_is_told() -> None:
 
 
 def test_what_went_wrong_is_told() -> None:
-    """The first refusal's words, and a phase without any answer."""
+    """The first refusal's words, and what was answered where no vectors were."""
     samples = [Sample(0.001, 0.0, "429", 0, message) for message in ("come again", "later")]
     refused = summarise("one", samples, took_s=1.0)
-    said = warnings([refused])
-    assert "one: the first 429 said: come again" in said
-    assert any("Nothing was answered in time: one." in line for line in said)
+    assert warnings([refused]) == [
+        "one: the first 429 said: come again",
+        "one: no request was answered with vectors: 2 x 429.",
+    ]
+
+
+@pytest.mark.parametrize("num_unsent", [0, 3])
+def test_more_time_is_advised_only_where_it_is_short(num_unsent: int) -> None:
+    """Nobody answered, and nobody refused."""
+    (says,) = warnings([summarise("one", [], took_s=1.0, num_unsent=num_unsent)])
+    assert says == "one: nothing was answered in time. Give more --duration."
+
+
+def test_percentiles_say_whom_they_leave_out() -> None:
+    """In overload the slowest are those that were never sent."""
+    served = [Sample(0.1, 0.0, "200", 10)] * 400 + [Sample(0.1, 0.0, "429", 0)] * 2
+    overload = summarise("one", served, took_s=2.0, offered_per_s=501, num_unsent=600)
+    (says,) = warnings([overload])
+    assert "leave out 602 of 1,002 requests" in says
+    assert "2 x 429, 600 x unsent" in says
+    assert "400 of 1,002" in format_table([overload])
+    assert overload.to_json()["num_left_out"] == 602
 
 
 def test_the_table_has_a_line_for_each_phase() -> None:

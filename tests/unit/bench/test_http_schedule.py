@@ -26,8 +26,20 @@ def test_poisson_arrivals_have_the_rate_and_independent_gaps() -> None:
 
 @pytest.mark.parametrize("is_poisson", [True, False])
 def test_there_is_always_something_to_send(is_poisson: bool) -> None:
-    """A rate far below one request a phase still sends one."""
-    assert len(arrivals(0.001, 1, is_poisson=is_poisson, seed=0)) == 1
+    """A rate far below one request a phase still sends one, and that counts."""
+    moments = arrivals(0.001, 1, is_poisson=is_poisson, seed=0, warmup_s=0.5)
+    assert [moment_s for moment_s in moments if moment_s >= 0.5] == [0.5]
+
+
+@pytest.mark.parametrize("is_poisson", [True, False])
+@pytest.mark.parametrize("seed", range(20))
+def test_it_goes_on_until_enough_count(is_poisson: bool, seed: int) -> None:
+    """Chance, or a short duration, leaves none out; and a long one is not cut."""
+    moments = arrivals(2, 1.5, is_poisson=is_poisson, seed=seed, warmup_s=0.5, fewest=9)
+    assert sum(moment_s >= 0.5 for moment_s in moments) == 9
+    assert moments == sorted(moments)
+    usual = arrivals(2, 60, is_poisson=is_poisson, seed=seed)
+    assert arrivals(2, 60, is_poisson=is_poisson, seed=seed, fewest=9) == usual
 
 
 @pytest.mark.parametrize("capacity", [1.3, 40.0, 777.0])

@@ -6,6 +6,7 @@ import pytest
 
 from satsuma.bench.measure import Spread
 from satsuma.bench.peers import workloads
+from satsuma.bench.peers.catalog import PEERS
 from satsuma.bench.peers.figures import Figures
 from satsuma.bench.peers.promises import PROMISES, format_promises, hold_promises
 
@@ -34,9 +35,24 @@ def test_the_median_has_to_be_enough() -> None:
     assert [held.is_kept for held in hold_promises(measured)] == [False, True]
     first, second = format_promises(measured).splitlines()[2:]
     assert first == (
-        "| mixed, fp32 | those that pad | 1.90 | 1.89 (1.79 to 1.99) | fastembed | missed |"
+        "| mixed, fp32 | fastembed (1 of 6, those that pad) | 1.90 | 1.89 (1.79 to 1.99) "
+        "| fastembed | missed, partial |"
     )
-    assert second.endswith("| fastembed |  |")
+    assert second.endswith("| fastembed | partial |")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_only_a_whole_run_says_all(precision: str) -> None:
+    """One without somebody who has that precision names those that were there."""
+    rivals = {peer.name for peer in PEERS if not peer.is_ours and peer.precision == precision}
+    measured = [figures(name, 100, "1x10", precision) for name in sorted(rivals)]
+    ours = figures("satsuma", 300, "1x10", precision)
+    assert format_promises([ours, *measured]).endswith("|  |")
+    assert "| all others |" in format_promises([ours, *measured])
+    text = format_promises([ours, *measured[1:]])
+    assert f"({len(rivals) - 1} of {len(rivals)}, all others)" in text
+    assert ", ".join(one.contender for one in measured[1:]) in text
+    assert text.endswith("| partial |")
 
 
 def test_precisions_are_not_compared() -> None:

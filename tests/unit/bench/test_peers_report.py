@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,13 @@ def test_report_names_machine_ceiling_workloads_and_failures() -> None:
         "infinity fp32 (bge-base): not installed: a\\|b",
     ):
         assert part in text
+
+
+def test_an_empty_column_says_why() -> None:
+    """Without the reference nobody has a cosine."""
+    assert "No cosines" not in format_report(REPORT)
+    alone = replace(REPORT, figures=[replace(FIGURES[1], min_cosine=None)])
+    assert "No cosines: sentence-transformers fp32" in format_report(alone)
 
 
 def test_plot_is_svg_with_a_bar_a_contender_and_the_ceiling() -> None:

@@ -50,6 +50,7 @@ def test_satsuma_runs_the_whole_way(tmp_path: Path) -> None:
         prepare=lambda folder, _: prepare_random(folder, TINY),
     )
     report = json.loads(run(plan, Setup(tmp_path, 1, told.append)).to_json())
+    assert "there will be no cosines: sentence-transformers fp32 is no contender" in told
     assert [one["workload"] for one in report["figures"]] == ["1x10", "stsb"]
     for one in report["figures"]:
         assert one["contender"] == "satsuma"
@@ -61,6 +62,18 @@ def test_satsuma_runs_the_whole_way(tmp_path: Path) -> None:
     assert "no_such_worker" in failure["reason"]
     assert report["workloads"][1]["num_texts"] == 256
     assert "tokenizers" in report["contenders"][0]["versions"]
+
+
+def test_a_wrong_stsb_file_is_told_before_anything(tmp_path: Path) -> None:
+    """Nothing is installed, converted or measured first."""
+    wrong = tmp_path / "stsb.tsv"
+    wrong.write_text("nothing")
+    arguments = ["--stsb", str(wrong), "--models-dir", str(tmp_path / "models")]
+    result = CliRunner().invoke(peers, ["--contender", "satsuma", "--workload", "stsb", *arguments])
+    assert result.exit_code == 1
+    assert f"Error: {wrong} is no stsbenchmark.tsv.gz" in result.output
+    assert "preparing" not in result.output
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_workload_that_fails_does_not_end_the_next(tmp_path: Path) -> None:

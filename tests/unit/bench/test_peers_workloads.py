@@ -9,6 +9,7 @@ from statistics import median
 
 import pytest
 
+from satsuma.bench.peers.errors import PeerError
 from satsuma.bench.peers.workloads import (
     NAMES,
     STSB_TEXTS,
@@ -88,6 +89,25 @@ def stsb(tmp_path: Path) -> Path:
 def test_stsb_takes_the_test_split(stsb: Path) -> None:
     """Both sentences of a pair, quotes as they are."""
     assert read_stsb(stsb) == ['A "quoted" one.', "Two.", "Three is it.", "Four"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"split\tscore",  # not compressed
+        gzip.compress(b"a\tb\n1\t2\n"),  # other columns
+        gzip.compress(b"split\tsentence1\tsentence2\ntrain\ta\tb\n"),  # no test split
+        gzip.compress(b"split\tsentence1\tsentence2\ntest\ta\n"),  # a sentence is missing
+        gzip.compress(b"split\tsentence1\tsentence2\ntest\ta\t\xff\n"),  # not UTF-8
+        gzip.compress(b"split")[:-4],  # cut
+    ],
+)
+def test_another_file_is_told(tmp_path: Path, content: bytes) -> None:
+    """By its name, in a sentence."""
+    path = tmp_path / "other.gz"
+    path.write_bytes(content)
+    with pytest.raises(PeerError, match=r"other\.gz is no stsbenchmark"):
+        read_stsb(path)
 
 
 def test_stsb_is_counted_by_the_models_tokenizer(stsb: Path) -> None:

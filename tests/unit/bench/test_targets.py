@@ -28,7 +28,7 @@ from satsuma.bench.targets.over_http import (
     memory_row,
     overhead_row,
 )
-from satsuma.bench.targets.rows import Row, Target, Unit, format_rows, to_json
+from satsuma.bench.targets.rows import Parts, Row, Target, Unit, format_rows, to_json
 from satsuma.bench.targets.starts import start_row, start_target
 
 TINY = ModelShape("tiny", 16, 1, 2, 32)
@@ -60,17 +60,20 @@ def test_bounds_of_a_target() -> None:
 
 def test_a_line_a_target() -> None:
     """A missed one says so, and one without a bound is only shown."""
+    parts = Parts("GFLOP/s", {"rate": 84.04, "ceiling in turns": 1100.4})
     rows = [
-        Row.of(Target("bulk", Unit.SHARE, at_least=0.85), Spread(0.8, 0.84, 0.86)),
+        Row.of(Target("bulk", Unit.SHARE, at_least=0.85), Spread(0.8, 0.84, 0.86), parts),
         Row(Target("memory", Unit.MEGABYTES, at_most=400), 145.2),
         Row(Target("lanes", Unit.RATIO), 0.98),
     ]
     _, bulk, memory, lanes = [" ".join(line.split()) for line in format_rows(rows).splitlines()]
-    assert bulk == "bulk at least 85.0% 84.0% 80.0% to 86.0% missed"
+    made_of = "rate 84.04, ceiling in turns 1,100 GFLOP/s"
+    assert bulk == f"bulk at least 85.0% 84.0% 80.0% to 86.0% missed {made_of}"
     assert memory == "memory at most 400 MB 145 MB"
     assert lanes == "lanes 0.98 times"
-    met = [row["is_met"] for row in json.loads(to_json(rows))["rows"]]
-    assert met == [False, True, True]
+    told = json.loads(to_json(rows))["rows"]
+    assert [row["is_met"] for row in told] == [False, True, True]
+    assert told[0]["parts"]["figures"] == {"rate": 84.04, "ceiling in turns": 1100.4}
 
 
 def test_bulk_is_measured_in_turns(models_dir: Path) -> None:
@@ -82,10 +85,20 @@ def test_bulk_is_measured_in_turns(models_dir: Path) -> None:
     assert [one.path for one in measured] == ["fp32", "int8", "one lane"]
     bulk, int8, one_lane = bulk_rows(measured, ceiling_gflops=2 * measured[0].gflops)
     assert bulk.figure == pytest.approx(0.5)
+    assert quotient(bulk) == pytest.approx(0.5)
+    assert quotient(int8) == pytest.approx(int8.figure)
+    assert quotient(one_lane) == pytest.approx(one_lane.figure)
     assert int8.figure == pytest.approx(
         measured[1].tokens_per_s.median / measured[0].tokens_per_s.median
     )
     assert one_lane.figure > 0
+
+
+def quotient(row: Row) -> float:
+    """Divide what a row says that it was made of."""
+    assert row.parts is not None
+    one, other = row.parts.figures.values()
+    return one / other
 
 
 def test_figures_of_a_server(setting: Setting, models_dir: Path) -> None:
@@ -93,10 +106,20 @@ def test_figures_of_a_server(setting: Setting, models_dir: Path) -> None:
     longer = replace(setting, seconds=0.4)  # a busy machine may answer nobody in a short sample
     with Ai(models_dir=models_dir, threads=1, skip_self_test=True) as ai:
         many = many_clients_row(longer, ai)
-    rows = [bulk_row(longer, lambda: 1.0), overhead_row(setting), many, beside_bulk_row(setting)]
-    memory = memory_row(setting, 0, lengths=(8, 100))
+    rows = [
+        bulk_row(longer, lambda: 1.0),
+        overhead_row(setting),
+        many,
+        beside_bulk_row(setting, fewest=4),
+    ]
+    memory = memory_row(setting, models_dir, lengths=(8, 100))
     assert [row for row in rows if not (math.isfinite(row.figure) and row.figure > 0)] == []
-    assert memory is None or memory.figure > 10
+    made = [row for row in rows if row.parts is not None]
+    assert [quotient(row) for row in made] == pytest.approx([row.figure for row in made])
+    if memory is not None:
+        assert memory.figure > 10
+        assert memory.parts is not None
+        assert 0 < memory.parts.figures["weights"] < 10
 
 
 def test_starts_are_timed(models_dir: Path) -> None:

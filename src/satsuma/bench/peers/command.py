@@ -7,7 +7,13 @@ from pathlib import Path
 import click
 import platformdirs
 
-from satsuma.bench.options import chosen_option, rounds_option, seconds_option, threads_option
+from satsuma.bench.options import (
+    SECONDS,
+    chosen_option,
+    rounds_option,
+    seconds_option,
+    threads_option,
+)
 from satsuma.bench.peers import catalog, models, workloads
 from satsuma.bench.peers.environments import default_folder
 from satsuma.bench.peers.errors import PeerError
@@ -33,7 +39,7 @@ _MODELS_DIR = Path(platformdirs.user_cache_dir("satsuma", appauthor=False)) / "b
 @click.option(
     "--limit",
     "limit_s",
-    type=click.FloatRange(0, min_open=True),
+    type=SECONDS,
     default=300.0,
     show_default=True,
     help="Seconds that a contender may stay silent.",

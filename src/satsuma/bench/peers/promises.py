@@ -10,8 +10,6 @@ from satsuma.bench.peers.catalog import FP32, INT8, PEERS
 from satsuma.bench.peers.figures import Figures
 
 _OURS = "satsuma"
-_PADDING = frozenset(peer.name for peer in PEERS if peer.pads)
-_RIVALS = frozenset(peer.name for peer in PEERS if not peer.is_ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,13 @@ class Promise:
     @property
     def rivals(self) -> frozenset[str]:
         """Contenders that count."""
-        return _PADDING if self.who_pads else _RIVALS
+        return frozenset(
+            peer.name
+            for peer in PEERS
+            if peer.precision == self.precision
+            and not peer.is_ours
+            and (peer.pads or not self.who_pads)
+        )
 
 
 PROMISES = (
@@ -54,16 +58,23 @@ class Held:
     Attributes:
         ratio: satsuma's rate over the rival's median.
         rival: the fastest contender that counts.
+        present: all that count and have figures.
     """
 
     promise: Promise
     ratio: Spread
     rival: str
+    present: frozenset[str]
 
     @property
     def is_kept(self) -> bool:
         """Whether the median is enough."""
         return self.ratio.median >= self.promise.at_least
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether somebody is missing who might have been faster."""
+        return self.present != self.promise.rivals
 
 
 def hold_promises(figures: Sequence[Figures]) -> Iterator[Held]:
@@ -79,7 +90,7 @@ def hold_promises(figures: Sequence[Figures]) -> Iterator[Held]:
         if ours is not None and rivals:
             best = max(rivals, key=lambda one: one.tokens_per_s.median)
             ratio = ours.tokens_per_s.divided(best.tokens_per_s.median)
-            yield Held(promise, ratio, best.contender)
+            yield Held(promise, ratio, best.contender, frozenset(one.contender for one in rivals))
 
 
 def format_promises(figures: Sequence[Figures]) -> str:
@@ -93,12 +104,22 @@ def format_promises(figures: Sequence[Figures]) -> str:
 
 def _row(held: Held) -> str:
     promise, ratio = held.promise, held.ratio
+    marks = {"missed": not held.is_kept, "partial": held.is_partial}
     cells = (
         f"{promise.workload}, {promise.precision}",
-        "those that pad" if promise.who_pads else "all others",
+        _name_rivals(held),
         f"{promise.at_least:.2f}",
         f"{ratio.median:.2f} ({ratio.lower_quartile:.2f} to {ratio.upper_quartile:.2f})",
         held.rival,
-        "" if held.is_kept else "missed",
+        ", ".join(mark for mark, is_so in marks.items() if is_so),
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _name_rivals(held: Held) -> str:
+    """Say whom satsuma was held against; by their names, unless nobody is missing."""
+    group = "those that pad" if held.promise.who_pads else "all others"
+    if not held.is_partial:
+        return group
+    names = ", ".join(sorted(held.present))
+    return f"{names} ({len(held.present)} of {len(held.promise.rivals)}, {group})"

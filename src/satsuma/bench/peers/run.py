@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from satsuma.bench.ceiling import higher, measure_ceiling
-from satsuma.bench.peers.catalog import Peer
+from satsuma.bench.peers.catalog import REFERENCE, Peer
 from satsuma.bench.peers.figures import (
     ContenderNote,
     Failure,
@@ -24,7 +24,7 @@ from satsuma.bench.peers.figures import (
 from satsuma.bench.peers.models import PeerModel, prepare_model
 from satsuma.bench.peers.rounds import Race, Timing
 from satsuma.bench.peers.setup import Setup
-from satsuma.bench.peers.workloads import PeerWorkload, build_workload
+from satsuma.bench.peers.workloads import PeerWorkload, build_workload, read_stsb
 from satsuma.bench.report import describe_surroundings
 from satsuma.bench.workload import text_flops, workload_flops
 from satsuma.engine.tokenizer import Tokenizer
@@ -64,7 +64,13 @@ class Notes:
 
 
 def prepare_all(plan: Plan, setup: Setup) -> list[_Prepared]:
-    """Make every folder, environment and format before anything is timed."""
+    """Make every folder, environment and format before anything is timed.
+
+    Raises:
+        PeerError: if STS-B's file cannot be read; that is looked at first.
+    """
+    if plan.stsb is not None and "stsb" in plan.workloads:
+        read_stsb(plan.stsb)
     prepared = []
     for name in plan.models:
         setup.announce(f"preparing {name} in {plan.models_dir}")
@@ -80,6 +86,8 @@ def run(plan: Plan, setup: Setup) -> PeersReport:
         KeyboardInterrupt: if that is nothing.
     """
     notes = Notes()
+    if REFERENCE not in plan.peers:
+        setup.announce(f"there will be no cosines: {REFERENCE.label} is no contender")
     prepared = prepare_all(plan, setup)
     where = describe_surroundings(plan.timing.threads)
     setup.announce("measuring the ceiling")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from satsuma.bench.measure import Spread
-from satsuma.bench.peers.catalog import PEERS, PRECISIONS
+from satsuma.bench.peers.catalog import PEERS, PRECISIONS, REFERENCE
 from satsuma.bench.peers.figures import Figures, ModelNote, PeersReport, WorkloadNote
 from satsuma.bench.peers.promises import format_promises
 
@@ -18,6 +18,10 @@ _HEADER = (
     "ms a run",
     "peak MB",
     "worst cosine",
+)
+_NO_COSINES = (
+    f"No cosines: {REFERENCE.label}, with whose vectors all are compared, has no figures here "
+    f"(`--contender {REFERENCE.name}`)."
 )
 _OURS = frozenset(peer.name for peer in PEERS if peer.is_ours)
 
@@ -85,7 +89,9 @@ def _workload_section(report: PeersReport, workload: WorkloadNote) -> str:
         for one in report.figures
         if (one.model, one.workload) == (workload.model, workload.name)
     ]
-    return f"{heading}\n\n{format_table(figures, report.ceiling.all_threads_gflops)}"
+    table = format_table(figures, report.ceiling.all_threads_gflops)
+    notes = [] if any(one.min_cosine is not None for one in figures) else [_NO_COSINES]
+    return "\n\n".join([heading, table, *notes])
 
 
 def format_table(figures: Sequence[Figures], ceiling_gflops: float) -> str:

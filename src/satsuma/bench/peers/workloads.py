@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from satsuma.bench.peers.errors import PeerError
 from satsuma.bench.workload import NUM_SPECIAL_TOKENS, WORKLOADS, Workload
 
 NUM_VARIANTS = 8
@@ -117,10 +119,19 @@ def _log_normal(
 
 
 def read_stsb(path: Path) -> list[str]:
-    """Take sentences of the test split, evenly spaced."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    rows = [row for row in rows if row["split"] == "test"]
-    sentences = [row[key] for row in rows for key in ("sentence1", "sentence2")]
+    """Take sentences of the test split, evenly spaced.
+
+    Raises:
+        PeerError: if the file is another.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        rows = [row for row in rows if row["split"] == "test"]
+        sentences = [row[key] for row in rows for key in ("sentence1", "sentence2")]
+    except (OSError, EOFError, zlib.error, ValueError, LookupError, csv.Error) as error:
+        raise PeerError(f"{path} is no stsbenchmark.tsv.gz: {error!r}") from error
+    if not sentences or not all(sentences):
+        raise PeerError(f"{path} is no stsbenchmark.tsv.gz: its test split lacks sentences")
     step = max(1, len(sentences) // STSB_TEXTS)
     return sentences[::step][:STSB_TEXTS]

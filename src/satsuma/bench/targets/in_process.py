@@ -11,7 +11,7 @@ from satsuma.ai import Ai
 from satsuma.bench.contenders import ai_contender
 from satsuma.bench.measure import Contender, Measurement, measure, summarise
 from satsuma.bench.random_model import ModelShape
-from satsuma.bench.targets.rows import Row, Target, Unit
+from satsuma.bench.targets.rows import Parts, Row, Target, Unit
 from satsuma.bench.workload import MIXED
 
 BULK = Target("bulk, mixed lengths, fp32: share of the ceiling", Unit.SHARE, at_least=0.85)
@@ -63,6 +63,14 @@ def bulk_rows(measured: list[Measurement], ceiling_gflops: float) -> Iterator[Ro
     """Set the rates against the ceiling, and against each other."""
     fp32, int8, one_lane = measured
     limit = ceiling_gflops * fp32.tokens_per_s.median / fp32.gflops  # tokens a second
-    yield Row.of(BULK, fp32.tokens_per_s.divided(limit))
-    yield Row.of(INT8, int8.tokens_per_s.divided(fp32.tokens_per_s.median))
-    yield Row.of(ONE_LANE, one_lane.tokens_per_s.divided(fp32.tokens_per_s.median))
+    share = Parts("GFLOP/s", {"rate": fp32.gflops, "ceiling in turns": ceiling_gflops})
+    yield Row.of(BULK, fp32.tokens_per_s.divided(limit), share)
+    yield _against(INT8, int8, fp32)
+    yield _against(ONE_LANE, one_lane, fp32)
+
+
+def _against(target: Target, one: Measurement, other: Measurement) -> Row:
+    """Divide a variant's rate by another's."""
+    rates = {measured.path: measured.tokens_per_s.median for measured in (one, other)}
+    ratio = one.tokens_per_s.divided(other.tokens_per_s.median)
+    return Row.of(target, ratio, Parts("tokens/s", rates))

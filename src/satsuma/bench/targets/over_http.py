@@ -7,20 +7,22 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from satsuma.ai import Ai
 from satsuma.bench.contenders import model_id
 from satsuma.bench.http_client import Target as Endpoint
 from satsuma.bench.http_drive import Work
-from satsuma.bench.http_load import Load, Server, measure_http
+from satsuma.bench.http_figures import Figures
+from satsuma.bench.http_load import Load, NoAnswerError, Server, measure_http
 from satsuma.bench.http_phases import Plan, run_phases
 from satsuma.bench.http_raw import RawConnection, inference_ms, write_request
 from satsuma.bench.http_texts import Texts
 from satsuma.bench.measure import summarise
-from satsuma.bench.peers.memory import read_peak_bytes, reset_peak
+from satsuma.bench.peers.memory import read_mapped_bytes, read_peak_bytes, reset_peak
 from satsuma.bench.random_model import ModelShape
 from satsuma.bench.targets.in_process import CEILINGS_A_TURN
-from satsuma.bench.targets.rows import Row, Target, Unit
+from satsuma.bench.targets.rows import Parts, Row, Target, Unit
 from satsuma.bench.workload import LONE, MIXED, Workload
 
 HTTP_BULK = Target("bulk through HTTP, 16 clients: share of the ceiling", Unit.SHARE, at_least=0.80)
@@ -37,6 +39,8 @@ _NUM_CLIENTS = 64
 _NUM_OVERHEADS = 300
 _SHORT = Workload("512x10", (10,) * 512)
 _QUERIES_PER_S = 8.0
+_FEWEST_OF_P99 = 200  # queries of a phase: of a hundred, the 99th percentile is the slowest
+_P99_ROUNDS = 3  # at the most, since each takes a minute
 _NUM_BULK = 2
 _NUM_LARGEST = 2  # each takes most of a minute
 _LARGEST = Workload("100x512", (512,) * 100)  # the most that a Workers AI request may carry
@@ -61,12 +65,13 @@ def bulk_row(setting: Setting, ceiling: Callable[[], float]) -> Row:
     """Keep 16 clients busy with mixed lengths, in turns with the ceiling."""
     window_s = 4 * setting.seconds  # it must hold many answers
     load = Load(16, MIXED, window_s, window_s, num_windows=1)
-    model, ceilings, rates = model_id(setting.shape), list[float](), list[float]()
+    model, ceilings, gflops = model_id(setting.shape), list[float](), list[float]()
     for _ in range(setting.rounds):
         ceilings += [ceiling() for _ in range(CEILINGS_A_TURN)]
-        rates.append(measure_http(setting.server.url, model, setting.shape, load).gflops)
-    limit = summarise(ceilings).median
-    return Row.of(HTTP_BULK, summarise([rate / limit for rate in rates]))
+        gflops.append(measure_http(setting.server.url, model, setting.shape, load).gflops)
+    rate, limit = summarise(gflops), summarise(ceilings).median
+    parts = Parts("GFLOP/s", {"rate": rate.median, "ceiling in turns": limit})
+    return Row.of(HTTP_BULK, rate.divided(limit), parts)
 
 
 def overhead_row(setting: Setting) -> Row:
@@ -87,11 +92,18 @@ def _overhead_ms(connection: RawConnection, request: bytes) -> float:
 
 def many_clients_row(setting: Setting, ai: Ai) -> Row:
     """Let many clients send one short text each, and one caller all such texts, in turns."""
-    ratios = []
+    clients, bulk = list[float](), list[float]()
     for _ in range(setting.rounds):
-        clients_per_s = _ask_together(setting)
-        ratios.append(clients_per_s / _embed_together(ai, setting))
-    return Row.of(MANY, summarise(ratios))
+        clients.append(_ask_together(setting))
+        bulk.append(_embed_together(ai, setting))
+    return _row_of_ratios(MANY, "texts/s", clients=clients, bulk=bulk)
+
+
+def _row_of_ratios(target: Target, unit: str, **sides: Sequence[float]) -> Row:
+    """Divide each round's one side by its other."""
+    ratios = [one / other for one, other in zip(*sides.values(), strict=True)]
+    medians = {name: summarise(samples).median for name, samples in sides.items()}
+    return Row.of(target, summarise(ratios), Parts(unit, medians))
 
 
 def _embed_together(ai: Ai, setting: Setting) -> float:
@@ -124,29 +136,56 @@ def _ask_together(setting: Setting) -> float:
     return sum(counts) / (end_s - begin_s)
 
 
-def beside_bulk_row(setting: Setting) -> Row:
-    """Send queries to an idle server, then beside clients that keep every core busy."""
+def beside_bulk_row(setting: Setting, fewest: int = _FEWEST_OF_P99) -> Row:
+    """Send queries to an idle server, then beside clients that keep every core busy.
+
+    Raises:
+        NoAnswerError: if a query was not answered; percentiles would leave it out.
+    """
     work = Work(setting.endpoint, Texts("query").bodies(setting.endpoint), num_connections=16)
-    plan = Plan(work, _QUERIES_PER_S, duration_s=10 * setting.seconds, num_bulk=_NUM_BULK)
-    ratios = []
-    for _ in range(setting.rounds):
+    plan = Plan(work, _QUERIES_PER_S, duration_s=0.0, num_bulk=_NUM_BULK, fewest=fewest)
+    idles_ms, busies_ms = list[float](), list[float]()
+    for _ in range(min(setting.rounds, _P99_ROUNDS)):
         idle, busy, _ = run_phases(plan)
-        ratios.append(busy.latency_ms["p99"] / idle.latency_ms["p99"])
-    return Row.of(BESIDE_BULK, summarise(ratios))
+        idles_ms.append(_p99_ms(idle))
+        busies_ms.append(_p99_ms(busy))
+    return _row_of_ratios(BESIDE_BULK, "ms", beside=busies_ms, idle=idles_ms)
+
+
+def _p99_ms(phase: Figures) -> float:
+    if phase.errors:
+        raise NoAnswerError(f"Queries were not answered, {phase.name}: {phase.errors}")
+    return phase.latency_ms["p99"]
 
 
 def memory_row(
-    setting: Setting, weights_bytes: int, lengths: Sequence[int] = _LARGEST.lengths
+    setting: Setting, models_dir: Path, lengths: Sequence[int] = _LARGEST.lengths
 ) -> Row | None:
-    """Send the largest request, and look at the most that was resident; None if unknown."""
+    """Send the largest request, and look at the most that was resident; None if unknown.
+
+    Of the weights only what is resident is subtracted: rows of the word embeddings that no text
+    had are mapped and never read.
+    """
     request = write_request(setting.endpoint, Workload("largest", tuple(lengths)).texts())
-    peaks_bytes = [_peak_bytes(setting.server, request) for _ in range(_NUM_LARGEST)]
-    known = [(peak - weights_bytes) / 1e6 for peak in peaks_bytes if peak is not None]
-    return Row.of(MEMORY, summarise(known)) if known else None
+    seen = [_peak_and_weights(setting.server, request, models_dir) for _ in range(_NUM_LARGEST)]
+    known = [one for one in seen if one is not None]
+    if not known:
+        return None
+    peaks, weights = zip(*known, strict=True)
+    medians = {"peak": summarise(peaks).median, "weights": summarise(weights).median}
+    beyond = summarise([peak - weight for peak, weight in known])
+    return Row.of(MEMORY, beyond, Parts("MB", medians))
 
 
-def _peak_bytes(server: Server, request: bytes) -> int | None:
+def _peak_and_weights(
+    server: Server, request: bytes, models_dir: Path
+) -> tuple[float, float] | None:
+    """Answer a request: the most MB that were resident, and how many of the weights are."""
     reset_peak(server.process_id)
     with RawConnection(server.port) as connection:
         connection.ask(request)
-    return read_peak_bytes(server.process_id)
+    weights_bytes = read_mapped_bytes(server.process_id, models_dir.resolve())
+    peak_bytes = read_peak_bytes(server.process_id)
+    if weights_bytes is None or peak_bytes is None:
+        return None
+    return peak_bytes / 1e6, weights_bytes / 1e6

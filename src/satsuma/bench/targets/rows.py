@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -44,26 +44,46 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What a figure was made of: medians, so that of ratios it may differ by a little.
+
+    Attributes:
+        unit: of both.
+        figures: by name, what was divided or subtracted first.
+    """
+
+    unit: str
+    figures: Mapping[str, float]
+
+    def __str__(self) -> str:
+        """Write them for the table."""
+        names = ", ".join(f"{name} {_round(value)}" for name, value in self.figures.items())
+        return f"{names} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A target and its figure.
 
     Attributes:
         spread: of the samples; None where there is one figure only.
+        parts: what the figure was made of; None where it was measured as it is.
     """
 
     target: Target
     figure: float
     spread: Spread | None = None
+    parts: Parts | None = None
 
     @classmethod
-    def of(cls, target: Target, spread: Spread) -> Row:
+    def of(cls, target: Target, spread: Spread, parts: Parts | None = None) -> Row:
         """Take the median of samples."""
-        return cls(target, spread.median, spread)
+        return cls(target, spread.median, spread, parts)
 
 
 def format_rows(rows: Sequence[Row]) -> str:
     """Lay out a line a target."""
-    return align([("what", "target", "here", "quartiles", ""), *map(_cells, rows)])
+    return align([("what", "target", "here", "quartiles", "", "of"), *map(_cells, rows)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -80,13 +100,18 @@ def _cells(row: Row) -> tuple[str, ...]:
         else ""
     )
     missed = "" if target.is_met(row.figure) else "missed"
-    return target.what, ", ".join(bounds), _show(row.figure, unit), quartiles, missed
+    shown = _show(row.figure, unit)
+    return target.what, ", ".join(bounds), shown, quartiles, missed, str(row.parts or "")
 
 
 def _show(figure: float, unit: Unit) -> str:
     if unit is Unit.SHARE:
         return f"{figure:.1%}"
     return f"{figure:,.0f} {unit}" if unit is Unit.MEGABYTES else f"{figure:,.2f} {unit}"
+
+
+def _round(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.4g}"
 
 
 def to_json(rows: Sequence[Row], **others: object) -> str:
