@@ -2,12 +2,15 @@
 
 Its vectors mean nothing, so nothing in the package leads here. `front_rates.py` starts it. To each
 line on its standard input it answers on its standard output what every thread has taken of the
-processor, and every other process of the server (`--http-processes`).
+processor, and every other process of the server (`--http-processes`). Where that input ends, so
+does the server: whoever started it is gone.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -39,9 +42,12 @@ def pace(tokens_per_s: float) -> None:
 
 
 def tell_processor() -> None:
-    """Answer each line."""
-    for _ in sys.stdin:
-        print(MARK + json.dumps(thread_seconds()), flush=True)
+    """Answer each line; where that ends, stop the server as its signal does."""
+    try:
+        for _ in sys.stdin:
+            print(MARK + json.dumps(thread_seconds()), flush=True)
+    finally:  # whoever waits for an answer would wait for ever
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def thread_seconds() -> dict[str, float]:
@@ -61,17 +67,29 @@ def thread_seconds() -> dict[str, float]:
 
 def front_seconds() -> dict[str, float]:
     """Seconds of a processor that each process that this one started has taken."""
-    listed = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
+    listed = (read_words(path) for path in Path("/proc/self/task").glob("*/children"))
     children = sorted(int(one) for ids in listed for one in ids)
     return {
-        f"front {number}": sum(map(spent_seconds, Path(f"/proc/{child}/task").iterdir()))
+        f"front {number}": sum(map(spent_seconds, Path(f"/proc/{child}/task").glob("*")))
         for number, child in enumerate(children, 1)
     }
 
 
 def spent_seconds(task: Path) -> float:
-    """Read what a thread has taken of the processor, from its folder below /proc."""
-    return int((task / "schedstat").read_text().split()[0]) / 1e9
+    """Read what a thread has taken of the processor, from its folder below /proc.
+
+    One that has just ended counts as nothing, and among the "others".
+    """
+    words = read_words(task / "schedstat")
+    return int(words[0]) / 1e9 if words else 0.0
+
+
+def read_words(path: Path) -> list[str]:
+    """Read a file below /proc; a thread or process that has just ended has none."""
+    try:
+        return path.read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from satsuma.activity import Activity
 from satsuma.asks import check_ask
 from satsuma.background import run_in_background
 from satsuma.engine.load import LoadedModel
+from satsuma.engine.protocol import DeviceEncoder
 from satsuma.errors import (
     DeadlineExceededError,
     InvalidInputError,
@@ -160,7 +161,7 @@ class EmbeddingService:
     async def readiness(self) -> Readiness:
         """Tell whether a model can answer now."""
         models = self._residency.loaded_ids
-        trouble = self._scheduler.trouble(stuck_after_s=self._stuck_after_s)
+        trouble = self._scheduler.trouble(stuck_after_s=self._stuck_after_s) or self._loss()
         reason = trouble or ("" if models else "no model is loaded")
         return Readiness(is_ready=not reason, reason=reason, models=models)
 
@@ -176,8 +177,8 @@ class EmbeddingService:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a microbatch runs that will not end, though others may go on beside it."""
-        return self._scheduler.oldest_run_s() > self._stuck_after_s
+        """Whether a microbatch runs that will not end, though others may go on, or a device is lost."""
+        return self._scheduler.oldest_run_s() > self._stuck_after_s or bool(self._loss())
 
     async def check_installed(self, model: str) -> None:
         """Make sure that a model's weights are here, without loading them.
@@ -215,6 +216,12 @@ class EmbeddingService:
         except TimeoutError:
             return False
         return True
+
+    def _loss(self) -> str:
+        """Say which device failed for good; empty if none did."""
+        encoders = [one.encoder for one in self._residency.loaded]
+        told = [one.trouble for one in encoders if isinstance(one, DeviceEncoder)]
+        return next(filter(None, told), "")
 
     async def _in_time(self, work: Awaitable[_T]) -> _T:
         try:

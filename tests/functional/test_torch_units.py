@@ -17,6 +17,7 @@ NO_CARDS = {"CUDA_VISIBLE_DEVICES": ""}  # whatever the machine has
 SUITES = (
     "tests/unit/engine/test_contract.py",
     "tests/unit/engine/test_pytorch.py",
+    "tests/unit/engine/test_pytorch_attention.py",
     "tests/unit/engine/test_pytorch_devices.py",
     "tests/golden/test_families.py",
     "tests/golden/test_all_minilm.py",

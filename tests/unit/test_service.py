@@ -272,6 +272,28 @@ async def test_readiness_says_why_not(make_bench: MakeBench) -> None:
     assert readiness.reason == "no model is loaded"
 
 
+class LostEncoder(FakeEncoder):
+    """Its device failed for good."""
+
+    num_cuts = 0
+    trouble = "cuda:0 failed for good"
+
+    def free_memory(self) -> None:
+        """There is nothing to give."""
+
+
+async def test_a_lost_device_is_not_ready(make_bench: MakeBench) -> None:
+    """Every request would fail, and jobs had better go to another server."""
+    bench = make_bench()
+    bench.encoders["@local/b"] = LostEncoder()
+    await bench.service.load("@local/a")
+    assert not bench.service.is_stuck
+    await bench.service.load("@local/b")
+    readiness = await bench.service.readiness()
+    assert (readiness.is_ready, readiness.reason) == (False, "cuda:0 failed for good")
+    assert bench.service.is_stuck
+
+
 async def test_a_closed_service_refuses(make_bench: MakeBench) -> None:
     """New requests hear that the server is stopping."""
     bench = make_bench()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from satsuma.engine.protocol import Cutting, Encoder, Microbatch, Width
+from satsuma.engine.protocol import DeviceEncoder, Encoder, Microbatch, Width
 from satsuma.types import IntArray
 
 SIZES = (1024, 2048, 4096, 8192, 16_384, 32_768, 65_536)
@@ -43,6 +43,8 @@ def find_token_budget(
         measured.append((count * len(item), spent_s))
         if is_cut or _rate(measured[-1]) < _WORSE * max(map(_rate, measured)):
             break
+    if isinstance(encoder, DeviceEncoder):  # what the largest took, few microbatches will want
+        encoder.free_memory()
     best = max(map(_rate, measured))
     return next(one for one in measured if _rate(one) >= ENOUGH * best)
 
@@ -59,7 +61,7 @@ def _time(encoder: Encoder, microbatch: Microbatch, clock: Callable[[], float]) 
 
 
 def _count_cuts(encoder: Encoder) -> int:
-    return encoder.num_cuts if isinstance(encoder, Cutting) else 0
+    return encoder.num_cuts if isinstance(encoder, DeviceEncoder) else 0
 
 
 def _rate(measured: tuple[int, float]) -> float:

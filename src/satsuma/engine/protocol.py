@@ -84,11 +84,20 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
-class Cutting(Protocol):
-    """An encoder that runs in pieces what does not fit its memory.
+class DeviceEncoder(Protocol):
+    """An encoder on a device with memory of its own, where it runs in pieces what does not fit.
 
     Attributes:
         num_cuts: microbatches that did not fit, so far.
     """
 
     num_cuts: int
+
+    @property
+    def trouble(self) -> str:
+        """Why no run will succeed any more, for people; empty while they may."""
+        ...
+
+    def free_memory(self) -> None:
+        """Give back memory that past runs took and no run has."""
+        ...

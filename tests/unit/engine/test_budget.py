@@ -55,6 +55,8 @@ class _CuttingCard(_Card):
     """One that says so, and is no slower for it."""
 
     num_cuts = 0
+    num_freed = 0
+    trouble = ""
 
     def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
         """Count what does not fit."""
@@ -64,6 +66,10 @@ class _CuttingCard(_Card):
         self.most_tokens = most
         return states
 
+    def free_memory(self) -> None:
+        """Count it."""
+        self.num_freed += 1
+
 
 @pytest.mark.parametrize(("most_tokens", "expected"), [(4096, 4096), (100, 1024)])
 def test_what_is_cut_ends_the_search(most_tokens: int, expected: int) -> None:
@@ -71,6 +77,13 @@ def test_what_is_cut_ends_the_search(most_tokens: int, expected: int) -> None:
     card = _CuttingCard(0.1, tokens_per_s=200_000, most_tokens=most_tokens)
     assert find_token_budget(card, ITEM, clock=lambda: card.now_s)[0] == expected
     assert max(sum(lengths) for lengths, _ in card.runs) == max(1024, 2 * most_tokens)
+
+
+def test_what_the_largest_sizes_took_is_given_back() -> None:
+    """Nobody may want as much again."""
+    card = _CuttingCard(0.001, tokens_per_s=200_000)
+    find_token_budget(card, ITEM, clock=lambda: card.now_s)
+    assert card.num_freed == 1
 
 
 def test_a_long_item_is_measured_alone() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -22,9 +21,8 @@ from safetensors.numpy import load_file, save_file
 from support.engines import load_local
 from support.families import CONFIGS, random_items, write_family
 
-from satsuma.engine.architectures.steps import Attend
-from satsuma.engine.protocol import Cutting, Encoder, Microbatch, Width
-from satsuma.engine.pytorch import attention, backend, encoder, program
+from satsuma.engine.protocol import DeviceEncoder, Encoder, Microbatch, Width
+from satsuma.engine.pytorch import backend, encoder, places, program
 from satsuma.engine.pytorch.inputs import Inputs, send
 from satsuma.engine.pytorch.places import Places
 from satsuma.errors import EngineError, UnsupportedModelError
@@ -107,37 +105,6 @@ def test_neighbours_change_next_to_nothing(family: Path, precision: Precision) -
     assert least_cosine(np.concatenate(alone), states_of(encoder)) > NEIGHBOUR_COSINES[precision]
 
 
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")  # its way on the CPU
-@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
-def test_jagged_attention_equals_that_by_item(num_kv_heads: int) -> None:
-    """Cards use it in fp32; here it is the same arithmetic, where all see all."""
-    step = Attend(4, num_kv_heads, 16, "qkv", "attended")
-    inputs = packed_inputs()
-    rows = torch.randn(sum(LENGTHS), (4 + 2 * num_kv_heads) * 16)
-    with torch.inference_mode():
-        jagged = attention.attend_jagged(step, rows, inputs)
-        by_item = attention.attend_by_item(step, rows, inputs)
-    torch.testing.assert_close(jagged, by_item, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("is_causal", [False, True])
-def test_a_window_hides_what_is_beyond(is_causal: bool) -> None:
-    """A token sees those nearer than the window, and behind it if it looks both ways."""
-    step = Attend(1, 1, 8, "qkv", "attended", is_causal, window=3)
-    rows = torch.randn(sum(LENGTHS), 24)
-    attended = attention.attend_by_item(step, rows, packed_inputs())
-    start, place = sum(LENGTHS[:-1]), 50  # in the last item
-    seen = range(place - 2, place + 1 if is_causal else place + 3)
-    query, key, value = rows[start:].split(8, dim=1)
-    shares = torch.softmax(query[place] @ key[list(seen)].T, dim=-1)
-    torch.testing.assert_close(attended[start + place], shares @ value[list(seen)])
-
-
-def packed_inputs() -> Inputs:
-    """Items of mixed lengths, on the CPU."""
-    return send(Microbatch.pack(random_items(LENGTHS)), CPU)
-
-
 def test_a_microbatch_travels_in_one_piece() -> None:
     """Tokens, places and starts, in what the kernels take."""
     inputs = send(Microbatch(np.array([7, 8, 9]), np.array([1, 2])), CPU)
@@ -175,7 +142,7 @@ def test_what_does_not_fit_the_memory_runs_in_halves(
     np.testing.assert_allclose(states_of(encoder, lengths), whole, rtol=0, atol=TOLERANCE)
     halves = [(30, 2, 9, 40), (30, 2, 9), (40,), (35, 8)]
     assert memory.runs == [lengths, *halves]
-    assert isinstance(encoder, Cutting)
+    assert isinstance(encoder, DeviceEncoder)
     assert encoder.num_cuts == 2
 
 
@@ -216,6 +183,9 @@ class _BusyMemory:
     [
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError(
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"
+        ),
         RuntimeError("CUDA error: out of memory"),
     ],
 )
@@ -274,6 +244,60 @@ def test_a_failure_of_pytorch_is_an_engine_s(bert: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(program.Program, "run", fail)
     with pytest.raises(EngineError, match="PyTorch failed: device-side assert"):
         states_of(loaded)
+
+
+_ILLEGAL = "CUDA error: an illegal memory access was encountered"
+
+
+@pytest.mark.parametrize(
+    ("then", "trouble"),
+    [
+        (torch.AcceleratorError(f"{_ILLEGAL}\nCompile with `TORCH_USE_CUDA_DSA`"), _ILLEGAL),
+        (torch.OutOfMemoryError("CUDA out of memory"), ""),
+        (None, ""),
+    ],
+    ids=["lost", "full", "well"],
+)
+def test_a_card_that_fails_for_good_is_told(
+    bert: Path, monkeypatch: pytest.MonkeyPatch, then: Exception | None, trouble: str
+) -> None:
+    """One that computes the next thing is not lost, nor one whose memory is full."""
+
+    def fail(*_: object) -> None:
+        raise torch.AcceleratorError(_ILLEGAL)
+
+    def compute_on(_device: torch.device) -> None:
+        if then is not None:
+            raise then
+
+    loaded = load_local(bert, engine="torch").encoder
+    assert isinstance(loaded, encoder.TorchEncoder)
+    loaded._places = Places([CPU])
+    states_of(loaded)
+    monkeypatch.setattr(program.Program, "run", fail)
+    monkeypatch.setattr(places, "compute_on", compute_on)
+    assert isinstance(loaded, DeviceEncoder)
+    assert not loaded.trouble
+    with pytest.raises(EngineError, match="PyTorch failed: CUDA error: an illegal"):
+        states_of(loaded)
+    assert loaded.trouble.rpartition("anew: ")[2] == trouble
+
+
+def test_values_beyond_fp16_name_what_holds_them(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some models are known for it; the other half precision has fp32's range."""
+
+    def overflow(_self: program.Program, inputs: Inputs) -> torch.Tensor:
+        states = torch.ones(sum(inputs.lengths), 32)
+        states[0, 3] = torch.inf
+        return states
+
+    loaded = [load_local(bert, engine="torch", precision=one).encoder for one in ("fp16", "bf16")]
+    monkeypatch.setattr(program.Program, "run", overflow)
+    with pytest.raises(EngineError, match="beyond fp16; use --precision bf16 or fp32"):
+        states_of(loaded[0])
+    assert np.isinf(states_of(loaded[1])).any()  # the scheduler refuses them
 
 
 @pytest.mark.parametrize(
@@ -335,42 +359,3 @@ def test_int8_is_refused(bert: Path) -> None:
     """Nobody gets another precision than asked for."""
     with pytest.raises(EngineError, match="int8 needs the native engine"):
         load_local(bert, engine="torch", precision="int8")
-
-
-def test_flash_attention_is_taken_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From Ampere on, for heads of usual widths."""
-    capabilities = {"cuda:0": (8, 0), "cuda:1": (7, 5)}
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda one: capabilities[str(one)])
-    attention._has_varlen.cache_clear()
-    one, other = torch.device("cuda:0"), torch.device("cuda:1")
-    assert attention._has_varlen(one, 64)
-    assert not attention._has_varlen(one, 20)
-    assert not attention._has_varlen(one, 512)
-    assert not attention._has_varlen(other, 64)
-    attention._has_varlen.cache_clear()
-
-
-def test_flash_attention_is_called_as_this_release_takes_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its arguments are bound to its own signature; what it computes needs a card."""
-    from inspect import signature  # noqa: PLC0415
-
-    from torch.nn.attention import varlen  # noqa: PLC0415
-
-    real = signature(varlen.varlen_attn)
-    seen: list[dict[str, object]] = []
-
-    def varlen_attn(*arguments: torch.Tensor, **options: object) -> torch.Tensor:
-        seen.append(real.bind(*arguments, **options).arguments)
-        return arguments[0]
-
-    varlen_attn.__signature__ = real  # type: ignore[attr-defined]
-    monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
-    step = Attend(4, 2, 16, "qkv", "attended", is_causal=True, window=5)
-    rows = torch.randn(sum(LENGTHS), 8 * 16)
-    for one in (step, replace(step, is_causal=False, window=0)):
-        assert attention.attend_varlen(one, rows, packed_inputs()).shape == (len(rows), 64)
-    assert [one["window_size"] for one in seen] == [(4, 0), (-1, -1)]
-    assert all(one["enable_gqa"] and one["scale"] == 1.0 for one in seen)
-    assert all((one["max_q"], one["max_k"]) == (120, 120) for one in seen)

@@ -5,7 +5,9 @@ Runs where PyTorch is: tests/functional/test_torch_units.py.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -14,7 +16,8 @@ pytest.importorskip("torch", reason="PyTorch is in an environment of its own")
 
 import torch
 
-from satsuma.engine.pytorch import devices
+from satsuma.engine.protocol import Width
+from satsuma.engine.pytorch import devices, places
 from satsuma.errors import EngineError
 from satsuma.types import Precision
 
@@ -41,7 +44,7 @@ def two_cards(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(devices, "_compute_on", compute_on)
+    monkeypatch.setattr(devices, "compute_on", compute_on)
     devices._try_card.cache_clear()
     yield broken
     devices._try_card.cache_clear()
@@ -86,3 +89,70 @@ def test_an_older_card_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     devices.check_precision(card, Precision.FP16)
     with pytest.raises(EngineError, match="cuda:0 has no bf16; use --precision fp16"):
         devices.check_precision(card, Precision.BF16)
+
+
+def test_products_are_exact_whatever_was_set_before() -> None:
+    """Containers and other programs in the process choose speed; nothing here warns of age."""
+    products = torch.backends.cuda.matmul
+    names = [f"allow_{kind}16_reduced_precision_reduction" for kind in ("fp", "bf")]
+    for name in ("allow_tf32", *names):
+        setattr(products, name, True)
+    devices.demand_exact_products()
+    assert [getattr(products, name) for name in ("allow_tf32", *names)] == [False, False, False]
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize(("value", "is_told"), [("1", True), ("0", False)])
+def test_what_overrides_it_is_told(
+    value: str,
+    is_told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """NVIDIA's libraries heed a variable of their own; 0 is what is wanted anyway."""
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", value)
+    devices._warn_of_override.cache_clear()
+    for _ in range(2):
+        devices.demand_exact_products()
+    assert len([line for line in caplog.messages if "NVIDIA_TF32_OVERRIDE=1" in line]) == is_told
+
+
+def test_apple_s_gpu_has_one_thread_at_a_time() -> None:
+    """PyTorch ends the process otherwise; a query waits for what runs, and so does a load."""
+    lent, finished = places.Places([torch.device("mps")]), threading.Event()
+
+    def run() -> None:
+        with lent.lend(Width.ONE_CORE):
+            finished.set()
+
+    with ThreadPoolExecutor(1) as lane:
+        with lent.lend(Width.ONE_LANE) as seat, lent.clear(seat):  # alone at once: none counts
+            waiting = lane.submit(run)
+            assert not finished.wait(0.1)
+        waiting.result(30)
+        with lent.take_turn():
+            finished.clear()
+            waiting = lane.submit(run)
+            assert not finished.wait(0.1)
+        waiting.result(30)
+
+
+def test_other_devices_have_several() -> None:
+    """Cards run one thing while the next is sent."""
+    lent = places.Places([torch.device("cpu")])
+    with lent.lend(Width.ONE_LANE), lent.lend(Width.ONE_CORE) as seat:
+        assert seat.number == 0
+
+
+@pytest.mark.parametrize(("device", "module"), [("cuda:0", "cuda"), ("mps", "mps"), ("cpu", "")])
+def test_each_device_s_own_memory_is_given_back(
+    device: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the call that each has."""
+    freed: list[str] = []
+    monkeypatch.setattr(torch.cuda, "device", lambda _: threading.Lock())
+    for name in ("cuda", "mps"):
+        monkeypatch.setattr(getattr(torch, name), "empty_cache", partial(freed.append, name))
+    monkeypatch.setattr(torch.accelerator, "empty_host_cache", partial(freed.append, "host"))
+    places.Places([torch.device(device)]).free_memory()
+    assert freed == {"cuda": ["cuda", "host"], "mps": ["mps"], "": []}[module]

@@ -10,7 +10,7 @@ import torch
 from satsuma.engine.architectures.blueprint import Architecture
 from satsuma.engine.architectures.gemma3 import Gemma3Config
 from satsuma.engine.architectures.tensors import ReadTensor
-from satsuma.engine.pytorch.devices import find_devices
+from satsuma.engine.pytorch.devices import demand_exact_products, find_devices
 from satsuma.engine.pytorch.encoder import TorchEncoder
 from satsuma.engine.pytorch.packing import PACKING_VERSION, read_tensors, write_tensors
 from satsuma.engine.pytorch.places import share_places
@@ -58,10 +58,14 @@ def open_packed(
     # A checkpoint's names differ, its steps do not; tensors are found by their steps' numbers.
     blueprint = architecture.blueprint(())
     devices = find_devices(device)
+    places = share_places(devices)
     if device == "cpu":
         torch.set_num_threads(threads)
+    if any(one.type == "cuda" for one in devices):
+        demand_exact_products()
     try:
-        programs = [Program(blueprint, read_tensors(folder, one)) for one in devices]
+        with places.take_turn():
+            programs = [Program(blueprint, read_tensors(folder, one)) for one in devices]
         for one in devices:  # runs have streams of their own, which would not wait for the copies
             if one.type == "cuda":
                 torch.cuda.synchronize(one)
@@ -69,6 +73,6 @@ def open_packed(
         raise EngineError(f"The model does not fit the device's memory: {error}") from error
     except RuntimeError as error:
         raise EngineError(f"PyTorch failed to load the model: {error}") from error
-    encoder = TorchEncoder(blueprint, programs, share_places(devices))
+    encoder = TorchEncoder(blueprint, programs, places)
     encoder.is_normalized = architecture.is_normalized
     return encoder

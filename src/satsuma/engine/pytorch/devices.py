@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from functools import cache
 
 import torch
@@ -9,9 +11,12 @@ import torch
 from satsuma.errors import EngineError
 from satsuma.types import Precision
 
+_LOGGER = logging.getLogger(__name__)
 _GIB = 2**30
 _OLDEST = (2, 13)  # release of PyTorch, as the extra `gpu` asks for it
 _AMPERE = 8  # the first generation of cards with bfloat16 in its matrix units
+# What is said where PyTorch's allocator was not asked, but cuBLAS or the host's was.
+_SHORT_MEMORY = ("STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED", "out of memory")
 
 
 def find_devices(name: str) -> tuple[torch.device, ...]:
@@ -59,6 +64,53 @@ def check_precision(device: torch.device, precision: Precision) -> None:
     raise EngineError(f"{describe(device)} has no bf16; use --precision fp16 or fp32.")
 
 
+def demand_exact_products() -> None:
+    """Let cards multiply in the precision that was asked for, and add up in float32.
+
+    It holds for the whole process, whatever a container's environment sets for PyTorch.
+    """
+    products = torch.backends.cuda.matmul
+    products.allow_tf32 = False
+    products.allow_fp16_reduced_precision_reduction = False
+    products.allow_bf16_reduced_precision_reduction = False
+    override = os.environ.get("NVIDIA_TF32_OVERRIDE", "0")  # the libraries' own, beyond PyTorch
+    if override != "0":
+        _warn_of_override(override)
+
+
+@cache
+def _warn_of_override(value: str) -> None:
+    """Log it, once."""
+    _LOGGER.warning(
+        "NVIDIA_TF32_OVERRIDE=%s may make fp32 on a card less exact than it says; unset it", value
+    )
+
+
+def compute_on(device: torch.device) -> None:
+    """Compute something, wait for it, and so for the device's failure.
+
+    Raises:
+        RuntimeError: if the device does not compute.
+    """
+    torch.ones(1, device=device).add(1).item()
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what PyTorch keeps of a device's memory, and of the host's for its copies."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.empty_cache()
+        torch.accelerator.empty_host_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def is_memory_short(error: RuntimeError) -> bool:
+    """Tell what PyTorch's own memory lacks, and what a library beside it or the host does."""
+    is_typed = isinstance(error, torch.OutOfMemoryError)
+    return is_typed or any(words in str(error) for words in _SHORT_MEMORY)
+
+
 def describe(device: torch.device) -> str:
     """Name a device for people."""
     if device.type != "cuda":
@@ -101,15 +153,11 @@ def _check_release() -> None:
 def _try_card(card: torch.device) -> None:
     """Compute something: a build has kernels for some generations of cards alone."""
     try:
-        _compute_on(card)
+        compute_on(card)
     except RuntimeError as error:
         raise EngineError(
             f"PyTorch {torch.__version__} sees {card}, and does not compute on it: {error}"
         ) from error
-
-
-def _compute_on(card: torch.device) -> None:
-    torch.ones(1, device=card).add(1).item()  # waits for it, and so for its failure
 
 
 def _find_cards(name: str, index: str) -> tuple[torch.device, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -11,6 +12,7 @@ import torch
 
 from satsuma.engine.architectures.blueprint import Blueprint
 from satsuma.engine.protocol import Microbatch, Width
+from satsuma.engine.pytorch.devices import is_memory_short
 from satsuma.engine.pytorch.inputs import send
 from satsuma.engine.pytorch.places import Places, Seat
 from satsuma.engine.pytorch.program import Program
@@ -18,8 +20,6 @@ from satsuma.errors import EngineError
 from satsuma.types import FloatArray
 
 _LOGGER = logging.getLogger(__name__)
-# What is said where PyTorch's allocator was not asked, but cuBLAS or the host's was.
-_SHORT_MEMORY = ("STATUS_ALLOC_FAILED", "out of memory")
 
 
 class TorchEncoder:
@@ -52,7 +52,20 @@ class TorchEncoder:
             raise EngineError("The model was unloaded.")
         self._check(microbatch)
         with self._places.lend(width) as seat:
-            return self._run(programs[seat.number], seat, microbatch)
+            try:
+                return self._run(programs[seat.number], seat, microbatch)
+            except Exception:
+                self._places.check(seat)
+                raise
+
+    @property
+    def trouble(self) -> str:
+        """Why no run will succeed any more; empty while they may."""
+        return self._places.trouble
+
+    def free_memory(self) -> None:
+        """Give back memory that past runs took and no run has."""
+        self._places.free_memory()
 
     def close(self) -> None:
         """Let go of the weights; the last run that still reads them frees them."""
@@ -91,19 +104,20 @@ class TorchEncoder:
 
 def _try(program: Program, seat: Seat, microbatch: Microbatch) -> FloatArray | None:
     """Run a microbatch: (T, H) float32, or None if the device's memory is too small for it."""
+    is_half = program.dtype is torch.float16  # of a narrow range, unlike bfloat16
     try:
         with torch.inference_mode(), seat.enter():
-            return seat.fetch(program.run(send(microbatch, seat.device)))
+            states = program.run(send(microbatch, seat.device))
+            total = states.sum() if is_half else None
+            rows = seat.fetch(states)
+            is_whole = total is None or math.isfinite(float(total))
     except RuntimeError as error:
-        if _is_memory_short(error):
+        if is_memory_short(error):
             return None  # and so let go of what the traceback holds
         raise EngineError(f"PyTorch failed: {error}") from error
-
-
-def _is_memory_short(error: RuntimeError) -> bool:
-    """Tell what PyTorch's own memory lacks, and what a library beside it or the host does."""
-    is_typed = isinstance(error, torch.OutOfMemoryError)
-    return is_typed or any(words in str(error) for words in _SHORT_MEMORY)
+    if not is_whole:
+        raise EngineError("The model's values went beyond fp16; use --precision bf16 or fp32.")
+    return rows
 
 
 @cache

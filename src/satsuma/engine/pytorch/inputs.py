@@ -23,19 +23,54 @@ class Inputs:
         positions: (T,) int32, each token's place in its item.
         starts: (B + 1,) int32, each item's first token, and where the last one ends.
         lengths: tokens of each item.
+        longest: tokens of the longest item.
         masks: those that a run has needed so far.
+        parts: likewise, by the most tokens of their items.
     """
 
     token_ids: torch.Tensor
     positions: torch.Tensor
     starts: torch.Tensor
     lengths: tuple[int, ...]
+    longest: int
     masks: Masks = field(default_factory=dict)
+    parts: dict[int, Part | None] = field(default_factory=dict)
 
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest item."""
-        return max(self.lengths)
+    def up_to(self, most_tokens: int) -> Part | None:
+        """Select the items of at most so many tokens; None if all are longer."""
+        if most_tokens not in self.parts:  # once a run, not once a layer
+            self.parts[most_tokens] = self._select(most_tokens)
+        return self.parts[most_tokens]
+
+    def _select(self, most_tokens: int) -> Part | None:
+        lengths = np.array(self.lengths)  # (B,)
+        is_short = lengths <= most_tokens
+        if not is_short.any():
+            return None
+        device = self.starts.device
+        places = _copy(torch.from_numpy(np.flatnonzero(np.repeat(is_short, lengths))), device)
+        starts = np.cumsum([0, *lengths[is_short]], dtype=np.int32)
+        inputs = Inputs(
+            token_ids=self.token_ids[places],
+            positions=self.positions[places],
+            starts=_copy(torch.from_numpy(starts), device),
+            lengths=tuple(lengths[is_short].tolist()),
+            longest=int(lengths[is_short].max()),
+        )
+        return Part(places, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a microbatch's items.
+
+    Attributes:
+        places: (T',) int64, where their tokens are in the whole.
+        inputs: them alone.
+    """
+
+    places: torch.Tensor
+    inputs: Inputs
 
 
 def send(microbatch: Microbatch, device: torch.device) -> Inputs:
@@ -49,7 +84,7 @@ def send(microbatch: Microbatch, device: torch.device) -> Inputs:
     packed[num_tokens : 2 * num_tokens] = np.arange(num_tokens) - np.repeat(starts[:-1], lengths)
     there = _copy(torch.from_numpy(packed), device)
     token_ids, positions, rest = there.split((num_tokens, num_tokens, num_items + 1))
-    return Inputs(token_ids, positions, rest, tuple(lengths.tolist()))
+    return Inputs(token_ids, positions, rest, tuple(lengths.tolist()), int(lengths.max()))
 
 
 def _copy(values: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -16,6 +16,7 @@ from functools import cache
 import torch
 
 from satsuma.engine.protocol import Width
+from satsuma.engine.pytorch.devices import compute_on, free_memory, is_memory_short
 from satsuma.types import FloatArray
 
 CLEAR_WITHIN_S = 10.0  # that a device's runs are waited for, so that one has it for itself
@@ -77,23 +78,53 @@ class Seat:
 
     def free_memory(self) -> None:
         """Give back what PyTorch keeps of the device's memory."""
-        if self.device.type == "cuda":
-            with torch.cuda.device(self.device):
-                torch.cuda.empty_cache()
+        free_memory(self.device)
 
 
 class Places:
-    """Lends devices to runs. Thread-safe."""
+    """Lends devices to runs. Thread-safe.
+
+    Attributes:
+        trouble: what a device died of, for good; empty while all of them compute.
+    """
 
     def __init__(self, devices: Sequence[torch.device]) -> None:
         """Start with all of them idle."""
+        self.trouble = ""
         self._changed = threading.Condition()
         self._places = [Place(device) for device in devices]
+        # PyTorch ends the process if two threads use Apple's GPU at once.
+        # Source: https://github.com/pytorch/pytorch/issues/197805
+        takes_turns = any(device.type == "mps" for device in devices)
+        self._turn = threading.Lock() if takes_turns else nullcontext()
+
+    def take_turn(self) -> AbstractContextManager[object]:
+        """Wait where the devices take one thread at a time, until it is this one's turn."""
+        return self._turn
+
+    def free_memory(self) -> None:
+        """Give back what PyTorch keeps of all devices' memory."""
+        with self.take_turn():
+            for place in self._places:
+                free_memory(place.device)
+
+    def check(self, seat: Seat) -> None:
+        """Look, after a failure, whether the device still computes, and remember if not."""
+        try:
+            with seat.enter():
+                compute_on(seat.device)
+        except RuntimeError as error:
+            if not is_memory_short(error):
+                cause = str(error).partition("\n")[0]
+                self.trouble = f"{seat.device} failed for good, start the process anew: {cause}"
 
     @contextmanager
     def lend(self, width: Width) -> Iterator[Seat]:
         """Lend the device that has the fewest runs; a lone core's run is an urgent query."""
-        is_urgent = width is Width.ONE_CORE
+        with self.take_turn():
+            yield from self._lend(is_urgent=width is Width.ONE_CORE)
+
+    def _lend(self, *, is_urgent: bool) -> Iterator[Seat]:
         with self._changed:
             self._changed.wait_for(self._is_any_open, CLEAR_WITHIN_S)
             number, place = min(

@@ -44,7 +44,12 @@ _ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 class Program:
-    """An encoder on one device. Thread-safe: a run's buffers are its own."""
+    """An encoder on one device. Thread-safe: a run's buffers are its own.
+
+    Attributes:
+        dtype: of the weights and of most of the arithmetic.
+        memory_bytes: of the weights.
+    """
 
     def __init__(self, blueprint: Blueprint, tensors: Mapping[str, torch.Tensor]) -> None:
         """Bind the steps to their tensors.
@@ -56,7 +61,7 @@ class Program:
         self._blueprint = blueprint
         self._tensors = tensors
         words = next(tensor for name, tensor in tensors.items() if name.endswith(".words"))
-        self._dtype, self._device = words.dtype, words.device
+        self.dtype, self._device = words.dtype, words.device
         self._tables = self._read_tables()
         everything = [*tensors.values(), *self._tables.values()]
         self.memory_bytes = sum(tensor.nbytes for tensor in everything)
