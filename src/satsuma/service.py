@@ -177,7 +177,7 @@ class EmbeddingService:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a microbatch runs that will not end, though others may go on, or a device is lost."""
+        """Whether a microbatch never ends, though others may go on, or a device is lost."""
         return self._scheduler.oldest_run_s() > self._stuck_after_s or bool(self._loss())
 
     async def check_installed(self, model: str) -> None:
