@@ -29,6 +29,10 @@ class Recorder:
         """Record the end."""
         self.calls.append("close")
 
+    def tell(self) -> None:
+        """Record that the end was told of."""
+        self.calls.append("told")
+
     def is_closing(self) -> bool:
         """Say no."""
         return False
@@ -42,7 +46,7 @@ def joined() -> tuple[JoinedWrites, Recorder]:
     """Put one before a recorder, on the running loop."""
     recorder = Recorder()
     transport = cast("asyncio.Transport", recorder)
-    return JoinedWrites(transport, asyncio.get_running_loop()), recorder
+    return JoinedWrites(transport, asyncio.get_running_loop(), recorder.tell), recorder
 
 
 async def test_a_head_waits_for_its_body() -> None:
@@ -69,7 +73,7 @@ async def test_closing_sends_what_waits() -> None:
     writes, recorder = joined()
     writes.write(HEAD)
     writes.close()
-    assert recorder.calls == [HEAD, "close"]
+    assert recorder.calls == [HEAD, "close", "told"]
 
 
 async def test_the_rest_is_the_transports() -> None:

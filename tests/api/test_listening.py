@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 import stat
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from api.certificates import make_certificate
 from api.in_test_service import InTestService
 
 from satsuma.api.app import create_app
@@ -79,18 +79,7 @@ def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate of this machine's own, with its key in the same file."""
-    path = tmp_path / "both.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    done = subprocess.run(
-        [*command, "-keyout", path, "-out", tmp_path / "certificate.pem"],
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip("there is no openssl here")
-    path.write_bytes(path.read_bytes() + (tmp_path / "certificate.pem").read_bytes())
-    return path
+    return make_certificate(tmp_path)
 
 
 async def test_tls(certificate: Path) -> None:

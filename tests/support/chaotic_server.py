@@ -7,6 +7,7 @@ FAULTS is a list such as `errors=0.1,clock=2`, or `none`:
     hang=SECONDS      a microbatch with the word of `HANGING` takes so long
     clock=SECONDS     the wall clock jumps that often, an hour to and fro
     files=NUMBER      so many descriptors, and no more
+    unread=SECONDS    so long may a client take nothing of an answer
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ _NUM_WARM_UPS = 2  # a model's first runs, before anybody waits
 
 
 def jump_clock(every_s: float) -> None:
-    """Let the wall clock jump; what is measured with it goes wrong."""
+    """Let the wall clock jump; what is measured with it goes wrong.
+
+    `datetime.now` is C's and does not: the server only dates what people read by it.
+    """
     real_ns, start_s = time.time_ns, time.monotonic()
 
     def offset_s() -> float:
@@ -39,6 +43,13 @@ def limit_files(number: float) -> None:
     """Take descriptors away, as a long-running leak would."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(number), most))
+
+
+def limit_unread(limit_s: float) -> None:
+    """Wait for clients that do not read as long as a test can."""
+    from satsuma.api.writing import WritingProtocol  # noqa: PLC0415 - after other changes
+
+    WritingProtocol.unread_s = limit_s
 
 
 class SufferingEncoder:
@@ -85,7 +96,11 @@ def make_suffer(faults: dict[str, float]) -> None:
     setattr(assembly, "load_model", load)  # noqa: B010
 
 
-_EARLY: dict[str, Callable[[float], None]] = {"clock": jump_clock, "files": limit_files}
+_EARLY: dict[str, Callable[[float], None]] = {
+    "clock": jump_clock,
+    "files": limit_files,
+    "unread": limit_unread,
+}
 
 
 def main() -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from support.chaos.client import Reply
 from support.chaos.oracle import Fate, Oracle, Outcome, Question, Tally, make_texts
-from support.chaos.trends import Series, slope
+from support.chaos.soak import GROWTH_S, GROWTH_SHARE
+from support.chaos.trends import Series, slope, trend
+from support.chaos.ways import BINDING, OPENAI, RERANK, RUN, WAYS, Way
 
 REFUSED = {"errors": [{"code": 3040, "message": "Capacity"}]}
 
@@ -99,3 +101,93 @@ def test_a_flat_series_does_not_grow() -> None:
     series = Series([float(n) for n in range(100)], [50.0] * 10 + [100.0] * 90)
     assert series.growth() == 0.0
     assert Series().growth() == 0.0
+
+
+def latencies(seed: int, grown_s: float = 0.0) -> Series:
+    """An hour of answers around 9 ms, many of them late, that get slower from start to end."""
+    dice = np.random.default_rng(seed)
+    times_s = np.sort(dice.uniform(0.0, 3600.0, 20_000))
+    seconds = dice.lognormal(np.log(0.009), 0.5, len(times_s)) + grown_s * times_s / 3600.0
+    seconds[dice.random(len(times_s)) < 0.02] += 0.5
+    return Series(times_s.tolist(), seconds.tolist())
+
+
+def has_slowed(series: Series) -> bool:
+    """Judge as the soak does."""
+    return series.has_grown(floor=GROWTH_S, share=GROWTH_SHARE)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_noise_is_no_growth(seed: int) -> None:
+    """And neither is what a fiftieth of the answers wait besides."""
+    series = latencies(seed)
+    assert not has_slowed(series)
+    assert abs(series.trend().growth) < 0.001
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_latency_that_nearly_doubles_is_found(seed: int) -> None:
+    """Of what is lost with the first part nothing is missed."""
+    series = latencies(seed, grown_s=0.012)
+    assert has_slowed(series)
+    found = series.trend()
+    assert found.growth == pytest.approx(0.7 * 0.012, abs=4 * found.error)
+
+
+def test_a_sure_growth_may_be_too_small_to_matter() -> None:
+    """By the floor, and by the share of the median."""
+    series = latencies(0, grown_s=0.004)
+    assert series.trend().is_sure
+    assert not has_slowed(series)
+    assert series.has_grown(floor=0.001, share=0.1)
+    assert not series.has_grown(floor=0.001, share=0.5)
+
+
+def test_a_large_growth_may_be_chance() -> None:
+    """Where it goes up and down by more."""
+    values = [0.01, 0.01, 0.2] * 8 + [0.01] * 6 + [0.2] * 6
+    series = Series([float(n) for n in range(len(values))], values)
+    assert series.trend().growth > max(GROWTH_S, GROWTH_SHARE * series.median)
+    assert not has_slowed(series)
+
+
+def test_too_little_is_no_trend() -> None:
+    """Nothing, one point, and two."""
+    for num_points in range(3):
+        assert not trend([0.0, 1.0][:num_points], [0.0, 9.0][:num_points]).is_sure
+
+
+def test_a_line_without_noise_is_sure() -> None:
+    """And what it grew by is exact; downwards it is no growth."""
+    times_s = [float(n) for n in range(48)]
+    up, down = trend(times_s, times_s), trend(times_s, times_s[::-1])
+    assert up.growth == pytest.approx(47.0)
+    assert down.growth == pytest.approx(-47.0)
+    assert (up.is_sure, down.is_sure) == (True, False)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.path("x"))
+def test_each_route_is_judged_by_value(oracle: Oracle, way: Way) -> None:
+    """As it is documented to answer; another's vectors, and another route's answer, are wrong."""
+    question = oracle.question([4, 8, 6], way)
+    fates = {other: oracle.judge(question, written(oracle, [4, 8, 6], other)) for other in WAYS}
+    assert fates == {other: Fate.RIGHT if other is way else Fate.WRONG for other in WAYS}
+    assert oracle.judge(question, written(oracle, [4, 6, 8], way)) is Fate.WRONG
+
+
+def written(oracle: Oracle, numbers: list[int], way: Way) -> Reply:
+    """Write what a server answers."""
+    rows = oracle.vectors[numbers]
+    result = {"shape": list(rows.shape), "data": rows.tolist()}
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    scores = enumerate((unit[1:] @ unit[0]).tolist())
+    ranked = sorted(scores, key=lambda one: -one[1])
+    answers: dict[Way, Any] = {
+        RUN: {"result": result},
+        BINDING: result,
+        OPENAI: {
+            "data": [{"index": n, "embedding": row} for n, row in enumerate(rows.tolist())],
+        },
+        RERANK: {"results": [{"index": n, "relevance_score": score} for n, score in ranked]},
+    }
+    return Reply(200, {}, json.dumps(answers[way]).encode())

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from satsuma.api.hangup import Hangup, with_hangup
-from satsuma.api.joined_writes import JoinedWrites
+from satsuma.api.writing import WritingProtocol
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _REFUSAL: Final = (
@@ -22,7 +20,7 @@ _REFUSAL: Final = (
 )
 
 
-class LimitedHeadProtocol(HttpToolsProtocol):
+class LimitedHeadProtocol(WritingProtocol):
     """uvicorn's protocol, closing a connection whose request head is too long or too late.
 
     Attributes:
@@ -39,7 +37,7 @@ class LimitedHeadProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head."""
         self._hangup = Hangup()
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -6,6 +6,7 @@ uvicorn writes the two one after the other, and uvloop sends each at once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 _HEAD_START: Final = b"HTTP/1.1 "
@@ -15,10 +16,22 @@ _HEAD_END: Final = b"\r\n\r\n"
 class JoinedWrites:
     """A transport that holds an answer's head back until its body comes, or the loop turns."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        """Stand before `transport`."""
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        on_close: Callable[[], None],
+    ) -> None:
+        """Stand before `transport`.
+
+        Args:
+            transport: what sends.
+            loop: its event loop.
+            on_close: called whenever the transport was told to close; some may wait to be sent.
+        """
         self._transport = transport
         self._loop = loop
+        self._on_close = on_close
         self._head = b""
         self.is_closing = transport.is_closing
 
@@ -37,6 +50,7 @@ class JoinedWrites:
         """Close once everything is sent."""
         self._flush()
         self._transport.close()
+        self._on_close()
 
     def _flush(self) -> None:
         if self._head:

@@ -20,11 +20,13 @@ from support.chaos.oracle import Oracle
 from support.chaos.scene import Finding, Scene, Stage, Timing, play
 from support.chaos.server import MODEL
 from support.chaos.signal_scenes import SIGNAL_SCENES
+from support.chaos.unread_scene import UNREAD_SCENES
 
 SCENES: Final = (
     *LOAD_SCENES,
     *ENGINE_SCENES,
     *CLIENT_SCENES,
+    *UNREAD_SCENES,
     *DISK_SCENES,
     *SIGNAL_SCENES,
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import orjson
+
+_CRUMB_BYTES, _CRUMB_S = 1 << 15, 0.1
 
 
 class CutError(Exception):
@@ -40,17 +43,23 @@ class Reply:
 
     @property
     def code(self) -> int:
-        """The first error's number; 0 without one."""
+        """The first error's number, in whichever form; 0 without one."""
+        told = self.json
         try:
-            return int(self.json["errors"][0]["code"])
+            return int(
+                told["internalCode"] if "internalCode" in told else told["errors"][0]["code"]
+            )
         except (TypeError, LookupError, ValueError):
             return 0
 
 
-def write_request(path: str, body: bytes, method: str = "POST") -> bytes:
+def write_request(
+    path: str, body: bytes, method: str = "POST", headers: Mapping[str, str] | None = None
+) -> bytes:
     """Write a whole request."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    usual = {"Host": "here", "Content-Length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (usual | dict(headers or {})).items())
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
 class Connection:
@@ -90,14 +99,23 @@ class Connection:
         except (OSError, asyncio.IncompleteReadError) as error:
             raise CutError(repr(error)) from error
 
-    async def read(self) -> Reply:
-        """Read one answer with a length."""
+    async def read(self, slow_s: float = 0.0) -> Reply:
+        """Read one answer with a length; its body in crumbs for so many seconds first."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         pairs = (line.split(": ", 1) for line in lines if ": " in line)
         headers = {name.lower(): value for name, value in pairs}
-        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        crumbs = await self._read_crumbs(length, slow_s)
+        body = crumbs + await self.reader.readexactly(length - len(crumbs))
         return Reply(int(first.split()[1]), headers, body)
+
+    async def _read_crumbs(self, most: int, slow_s: float) -> bytes:
+        crumbs, end_s = b"", time.monotonic() + slow_s
+        while len(crumbs) < most and time.monotonic() < end_s and not self.reader.at_eof():
+            crumbs += await self.reader.read(min(_CRUMB_BYTES, most - len(crumbs)))
+            await asyncio.sleep(_CRUMB_S)
+        return crumbs
 
     def drop(self) -> None:
         """Hang up at once, whatever is on its way."""

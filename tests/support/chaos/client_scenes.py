@@ -93,7 +93,10 @@ async def _write_slowly(stage: Stage, server: ChaosServer, dice: random.Random) 
 
 
 async def _read_slowly(stage: Stage, server: ChaosServer, dice: random.Random) -> None:
-    """Read an answer in crumbs, and leave before its end, or soon after a short one's."""
+    """Read in crumbs what the systems' buffers hold anyway, and leave before its end or soon after.
+
+    What does not fit into them is played in `unread_scene.py`.
+    """
     question = stage.oracle.draw(dice)
     connection = await Connection.open(server.port)
     connection.writer.write(write_request(stage.oracle.path, question.body))

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from satsuma.bench.http_schedule import arrivals
-from support.chaos.client import AwayError, Connection, CutError, Reply, write_request
+from support.chaos.client import AwayError, Connection, CutError, Reply
 from support.chaos.oracle import Fate, Oracle, Outcome, Question, Tally
 
 _BACK_OFF_S = 0.1
@@ -59,7 +59,7 @@ class Client:
         try:
             if self._connection is None:
                 self._connection = await Connection.open(self._target.port)
-            request = write_request(oracle.path, question.body)
+            request = oracle.request(question)
             reply = await self._connection.ask(request, self._target.within_s)
         except AwayError as error:
             return Fate.AWAY, str(error)

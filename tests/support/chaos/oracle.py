@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -15,7 +15,8 @@ import orjson
 from satsuma import Ai
 from satsuma.bench.workload import WORDS
 from satsuma.types import FloatArray
-from support.chaos.client import Reply
+from support.chaos.client import Reply, write_request
+from support.chaos.ways import RUN, Way, read_result
 
 TOLERANCE: Final = 1e-5
 _NUM_TEXTS: Final = 160
@@ -48,10 +49,11 @@ _SAYS_WHEN: Final = (429, 503)  # to come again
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Some texts, as one request's body."""
+    """Some texts, as one request's body, and where it is sent to."""
 
     numbers: tuple[int, ...]
     body: bytes
+    way: Way = RUN
 
 
 @dataclass
@@ -80,16 +82,25 @@ class Oracle:
     @property
     def path(self) -> str:
         """Where the model is asked."""
-        return f"/client/v4/accounts/chaos/ai/run/{self.model}"
+        return RUN.path(self.model)
 
-    def draw(self, dice: random.Random) -> Question:
+    def draw(self, dice: random.Random, way: Way = RUN) -> Question:
         """Choose a request: a query, or a few texts of any length."""
-        if dice.random() < 0.5:
+        if way.least == 1 and dice.random() < 0.5:
             numbers = [2 * dice.randrange(len(self.texts) // 2)]
         else:
             numbers = dice.sample(range(len(self.texts)), dice.randint(2, 6))
-        body = orjson.dumps({"text": [self.texts[number] for number in numbers]})
-        return Question(tuple(numbers), body)
+        return self.question(numbers, way)
+
+    def question(self, numbers: Sequence[int], way: Way = RUN) -> Question:
+        """Make a request for these texts."""
+        body = way.body(self.model, [self.texts[number] for number in numbers])
+        return Question(tuple(numbers), orjson.dumps(body), way)
+
+    def request(self, question: Question) -> bytes:
+        """Write a question down as a client sends it."""
+        way = question.way
+        return write_request(way.path(self.model), question.body, headers=way.headers(self.model))
 
     def mean_bytes(self) -> float:
         """Say how long a request's body is, on average."""
@@ -97,27 +108,28 @@ class Oracle:
         return float(np.mean([len(self.draw(dice).body) for _ in range(1_000)]))
 
     def is_right(self, numbers: Sequence[int], result: Any) -> bool:
-        """Compare an answer's rows with the vectors of the texts that were asked for."""
-        try:
-            vectors, shape = np.array(result["data"], dtype=np.float32), result["shape"]
-        except (TypeError, LookupError, ValueError):
-            return False
-        expected = self.vectors[list(numbers)]
-        is_shaped = vectors.shape == expected.shape and shape == list(expected.shape)
-        return bool(is_shaped and np.abs(vectors - expected).max() < TOLERANCE)
+        """Compare a bare answer's rows with the vectors of the texts that were asked for."""
+        return _is_close(read_result, result, self.vectors[list(numbers)])
 
     def judge(self, question: Question, reply: Reply) -> Fate:
         """Say what an answer is."""
         if reply.status == 200:
-            answer = reply.json
-            result = answer.get("result") if isinstance(answer, dict) else None
-            is_right = self.is_right(question.numbers, result)
+            expected = question.way.expect(self.vectors[list(question.numbers)])
+            is_right = _is_close(question.way.read, reply.json, expected)
             return Fate.RIGHT if is_right else Fate.WRONG
         fate = _REFUSALS.get((reply.status, reply.code), Fate.WRONG)
         says_when = reply.headers.get("retry-after", "0")
         if reply.status in _SAYS_WHEN and not (says_when.isdecimal() and int(says_when) >= 1):
             return Fate.WRONG
         return fate
+
+
+def _is_close(read: Callable[[Any], FloatArray], answer: Any, expected: FloatArray) -> bool:
+    try:
+        got = read(answer)
+    except (TypeError, LookupError, ValueError):
+        return False
+    return got.shape == expected.shape and bool(np.abs(got - expected).max() < TOLERANCE)
 
 
 def make_texts(seed: int) -> list[str]:

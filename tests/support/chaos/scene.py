@@ -105,12 +105,14 @@ class Stage:
             self.expect(outcome.fate is Fate.RIGHT, f"after the fault: {outcome}")
         client.close()
 
-    async def until(self, is_so: Callable[[], Awaitable[bool]]) -> float:
+    async def until(
+        self, is_so: Callable[[], Awaitable[bool]], within_s: float = _SETTLES_WITHIN_S
+    ) -> float:
         """Wait until something is so, within limits; gives the seconds that it took."""
         start_s = time.monotonic()
         while not await is_so():
-            if time.monotonic() - start_s > _SETTLES_WITHIN_S:
-                return _SETTLES_WITHIN_S + 1
+            if time.monotonic() - start_s > within_s:
+                return within_s + 1
             await asyncio.sleep(0.05)
         return time.monotonic() - start_s
 

@@ -90,7 +90,8 @@ SIGNAL_SCENES = (
     ),
     Scene(
         "clock jumps",
-        f"the wall clock jumps by up to an hour every {_JUMPS_EVERY_S} s",
+        f"the wall clock, as time.time and time_ns tell it, jumps by up to an hour every "
+        f"{_JUMPS_EVERY_S} s",
         "nobody notices: waits and deadlines count by the monotonic clock; jobs are done",
         play_clock,
     ),

@@ -1,4 +1,7 @@
-"""Whether a figure grows while a server runs: Theil and Sen's slope, which outliers do not move.
+"""Whether a figure grows while a server runs, in spite of noise and outliers.
+
+By how much at once, by Theil and Sen's slope; and whether that may be chance, by a line through the
+medians of stretches of time and its standard error.
 
 Source: Sen 1968, https://doi.org/10.1080/01621459.1968.10480934
 """
@@ -15,8 +18,31 @@ from pathlib import Path
 
 import numpy as np
 
+from satsuma.types import FloatArray
+
 _MOST_POINTS = 400  # pairs are their square
 _EVERY_S = 0.25
+_SKIPPED_SHARE = 0.3  # of the points: a process grows at first
+_NUM_STRETCHES = 24
+_SURE = 3.0  # standard errors; 24 points without a trend exceed them once in 300 times
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A line through a figure's course.
+
+    Attributes:
+        growth: from the first moment to the last.
+        error: the growth's standard error; infinite where too little was seen.
+    """
+
+    growth: float
+    error: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether chance alone would hardly make it grow like that."""
+        return self.growth > _SURE * self.error
 
 
 @dataclass
@@ -31,17 +57,30 @@ class Series:
         self.times_s.append(time.monotonic())
         self.values.append(value)
 
-    def growth(self, skip_share: float = 0.3) -> float:
-        """Say by how much it grew from the first part's end to the last point, by the slope.
-
-        Args:
-            skip_share: part of the points that is left out: a process grows at first.
-        """
-        start = int(len(self.values) * skip_share)
-        times_s, values = self.times_s[start:], self.values[start:]
+    def growth(self) -> float:
+        """Say by how much it grew from the first part's end to the last point, by the slope."""
+        times_s, values = self._settled()
         if len(values) < 2:
             return 0.0
         return slope(times_s, values) * (times_s[-1] - times_s[0])
+
+    def trend(self) -> Trend:
+        """Say the same by the stretches' medians, and how sure that is."""
+        return trend(*self._settled())
+
+    def has_grown(self, *, floor: float, share: float) -> bool:
+        """Judge: does it grow, and is that no chance, and worth a word?
+
+        Args:
+            floor: growth up to this is worth none.
+            share: nor is growth up to this share of the median.
+        """
+        found = self.trend()
+        return found.is_sure and found.growth > max(floor, share * self.median)
+
+    def _settled(self) -> tuple[list[float], list[float]]:
+        start = int(len(self.values) * _SKIPPED_SHARE)
+        return self.times_s[start:], self.values[start:]
 
     @property
     def median(self) -> float:
@@ -57,6 +96,34 @@ def slope(times_s: Sequence[float], values: Sequence[float]) -> float:
     is_apart = x[right] > x[left]
     pairs = (y[right] - y[left])[is_apart] / (x[right] - x[left])[is_apart]
     return float(np.median(pairs)) if len(pairs) else 0.0
+
+
+def trend(times_s: Sequence[float], values: Sequence[float]) -> Trend:
+    """Fit a line to the medians of equal stretches of time, by least squares."""
+    x, y = _medians(np.array(times_s), np.array(values))
+    if len(x) < 3:
+        return Trend(0.0, float("inf"))
+    off = x - x.mean()
+    spread = float(off @ off)
+    steepness = float(off @ y) / spread
+    rest = y - y.mean() - steepness * off
+    error = float(np.sqrt(rest @ rest / (len(x) - 2) / spread))
+    span_s = times_s[-1] - times_s[0]
+    return Trend(steepness * span_s, error * span_s)
+
+
+def _medians(times_s: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give the middles and medians of those stretches in which there is something."""
+    if not len(times_s):
+        return times_s, values
+    edges = np.linspace(times_s[0], times_s[-1], _NUM_STRETCHES + 1)
+    stretches = np.clip(np.searchsorted(edges, times_s, side="right") - 1, 0, _NUM_STRETCHES - 1)
+    present = np.unique(stretches)
+    parts = [stretches == one for one in present]
+    return (
+        np.array([times_s[part].mean() for part in parts]),
+        np.array([np.median(values[part]) for part in parts]),
+    )
 
 
 def anonymous_bytes(process_id: int) -> float:
