@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -24,30 +25,34 @@ class Ceilings:
     bytes_per_s: float
 
 
-def measure_ceilings(device: torch.device, width: int, copied_bytes: int) -> Ceilings:
+def measure_ceilings(
+    device: torch.device, width: int, copied_bytes: int, warm_up_s: float
+) -> Ceilings:
     """Measure.
 
     Args:
         device: otherwise idle.
         width: of the matrices.
         copied_bytes: of a copy.
+        warm_up_s: work before each is timed; an idle card's clock takes about a second to rise.
     """
-    dtypes = (torch.float32, torch.float16, torch.bfloat16)
-    rates = {str(dtype).removeprefix("torch."): _product(device, dtype, width) for dtype in dtypes}
+    rates = {}
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        left, right = (torch.randn(width, width, device=device).to(dtype) for _ in range(2))
+        product_s = fastest_s(device, partial(torch.matmul, left, right), warm_up_s)
+        rates[str(dtype).removeprefix("torch.")] = 2 * width**3 / product_s
     source = torch.ones(copied_bytes, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    copy_s = fastest_s(device, lambda: target.copy_(source))
+    copy_s = fastest_s(device, lambda: target.copy_(source), warm_up_s)
     return Ceilings(rates, 2 * copied_bytes / copy_s)
 
 
-def _product(device: torch.device, dtype: torch.dtype, width: int) -> float:
-    left, right = (torch.randn(width, width, device=device).to(dtype) for _ in range(2))
-    return float(2 * width**3 / fastest_s(device, lambda: left @ right))
-
-
-def fastest_s(device: torch.device, work: Callable[[], object]) -> float:
-    """Time work on a device: seconds of the fastest of several runs."""
-    work()
+def fastest_s(device: torch.device, work: Callable[[], object], warm_up_s: float) -> float:
+    """Time work on a device: seconds of the fastest of several runs, after others for a while."""
+    time_runs(device, work, 1)
+    until_s = time.perf_counter() + warm_up_s
+    while time.perf_counter() < until_s:
+        time_runs(device, work, 1)
     return min(time_runs(device, work, _RUNS))
 
 

@@ -8,9 +8,11 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from safetensors.numpy import load_file
 
@@ -24,6 +26,8 @@ from satsuma.engine.tokenizer import Tokenizer
 from satsuma.types import FloatArray, IntArray, Pooling, Precision
 
 _LANES = 2
+_BATCH_SIZES = (32, 256)  # sentence-transformers' default, and one that a card has more of
+_AMPERE = (8, 0)
 _POOLING = Pooling.CLS  # as the folder's own files say
 _WARM_UP = "w1 " * 126  # 128 tokens
 
@@ -36,9 +40,32 @@ class Contender(Protocol):
         """As the report has it."""
         ...
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Texts to vectors of unit length: (B, H)."""
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Texts of a batch that it is to be tried with; 0 leaves it to itself."""
         ...
+
+    def embed(self, texts: Sequence[str], batch_size: int = 0) -> FloatArray:
+        """Texts to vectors: (B, H)."""
+        ...
+
+
+def least_cosine(found: FloatArray, expected: FloatArray) -> float:
+    """Compare rows (B, H), whatever their lengths."""
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)  # (B,)
+    return float(((found * expected).sum(axis=1) / lengths).min())
+
+
+@contextmanager
+def packed(folder: Path, precision: Precision) -> Iterator[tuple[Architecture, Path]]:
+    """Pack a model for as long as the block takes."""
+    architecture = Architecture(parse_config(json.loads((folder / "config.json").read_text())))
+    weights = load_file(folder / "model.safetensors")
+    read, names = weights.__getitem__, list(weights)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place)
+        backend.write_packed(names, read, path, architecture=architecture, precision=precision)
+        yield architecture, path
 
 
 class Satsuma:
@@ -47,21 +74,10 @@ class Satsuma:
     def __init__(self, folder: Path, device: str, precision: Precision) -> None:
         """Load a model, and measure its token budget."""
         self.name = f"satsuma {precision}"
-        architecture = Architecture(parse_config(json.loads((folder / "config.json").read_text())))
-        weights = load_file(folder / "model.safetensors")
-        with tempfile.TemporaryDirectory() as packed:
-            backend.write_packed(
-                weights,
-                weights.__getitem__,
-                Path(packed),
-                architecture=architecture,
-                precision=precision,
-            )
+        self.batch_sizes = (0,)
+        with packed(folder, precision) as (architecture, path):
             self._encoder = backend.open_packed(
-                Path(packed),
-                architecture=architecture,
-                device=device,
-                threads=torch.get_num_threads(),
+                path, architecture=architecture, device=device, threads=torch.get_num_threads()
             )
         self._tokenizer = Tokenizer(folder / "tokenizer.json", architecture.config.max_tokens)
         self._budget = 512
@@ -79,8 +95,9 @@ class Satsuma:
         """Make the texts' tokens."""
         return [one.ids for one in self._tokenizer.tokenize(list(texts))]
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
+    def embed(self, texts: Sequence[str], batch_size: int = 0) -> FloatArray:
         """Texts to vectors; see `Contender`."""
+        del batch_size
         return self.embed_tokens(self.tokenize(texts))
 
     def embed_tokens(self, items: Sequence[IntArray]) -> FloatArray:
@@ -113,7 +130,7 @@ class Satsuma:
 
 
 class SentenceTransformers:
-    """`SentenceTransformer.encode` with its own defaults, in half or whole precision."""
+    """`SentenceTransformer.encode`, in half or whole precision."""
 
     def __init__(self, folder: Path, device: str, precision: Precision, attention: str) -> None:
         """Load a model.
@@ -125,6 +142,7 @@ class SentenceTransformers:
             attention: as transformers names it; with flash attention it leaves padding out.
         """
         package = importlib.import_module("sentence_transformers")  # it may not be here
+        self.batch_sizes = _BATCH_SIZES
         self.name = f"sentence-transformers {precision} {attention}"
         dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
         self._model = package.SentenceTransformer(
@@ -134,24 +152,34 @@ class SentenceTransformers:
             local_files_only=True,
         )
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
+    def embed(self, texts: Sequence[str], batch_size: int = 0) -> FloatArray:
         """Texts to vectors; see `Contender`."""
-        vectors: FloatArray = self._model.encode(list(texts), show_progress_bar=False)
+        size = batch_size or _BATCH_SIZES[0]
+        vectors: FloatArray = self._model.encode(
+            list(texts), batch_size=size, show_progress_bar=False
+        )
         return vectors
 
 
-def peers(folder: Path, device: str, precision: Precision) -> Iterator[Callable[[], Contender]]:
+def peers(
+    folder: Path, device: torch.device, precision: Precision
+) -> Iterator[Callable[[], Contender]]:
     """List who can be compared with here, to be loaded one after another."""
     if importlib.util.find_spec("sentence_transformers") is None:
         return
     names = ["sdpa"]
-    if device != "cpu" and _has_flash_attention():
+    if has_flash_attention(device, precision):
         names.append("flash_attention_2")
     for name in names:
-        yield lambda name=name: SentenceTransformers(folder, device, precision, name)  # type: ignore[misc]
+        yield lambda name=name: SentenceTransformers(folder, str(device), precision, name)  # type: ignore[misc]
 
 
-def _has_flash_attention() -> bool:
+def has_flash_attention(device: torch.device, precision: Precision) -> bool:
+    """Tell whether transformers can have it here: for half precisions, from Ampere on."""
+    if device.type != "cuda" or precision is Precision.FP32:
+        return False
+    if torch.cuda.get_device_capability(device) < _AMPERE:
+        return False
     return any(importlib.util.find_spec(name) for name in ("flash_attn", "kernels"))
 
 
