@@ -123,7 +123,7 @@ bench: $(VENV)/.native $(VENV)/.weights ## Measure the engine and the server bes
 bench-gpu: ## Measure a card; installs nothing (PYTHON=with-pytorch ARGS="--device cpu --quick")
 	@$(PYTHON) scripts/bench_gpu.py $(ARGS)
 
-bench-targets: $(VENV)/.native $(VENV)/.weights ## Measure every promise of speed, for ten minutes
+bench-targets: $(VENV)/.native $(VENV)/.weights ## Measure every promise of speed, for eight minutes
 	@$(BIN)/satsuma bench targets $(ARGS)
 
 bench-front: $(VENV)/.native $(VENV)/.weights ## Measure what passes the server before an engine of 200,000 tokens a second
