@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import stat
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
