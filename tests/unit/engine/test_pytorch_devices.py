@@ -126,7 +126,7 @@ def test_apple_s_gpu_has_one_thread_at_a_time() -> None:
             finished.set()
 
     with ThreadPoolExecutor(1) as lane:
-        with lent.lend(Width.ONE_LANE) as seat, lent.clear(seat):  # alone at once: none counts
+        with lent.lend(Width.ONE_LANE):
             waiting = lane.submit(run)
             assert not finished.wait(0.1)
         waiting.result(30)
