@@ -20,7 +20,7 @@ from typing import Any, get_args, get_type_hints
 import platformdirs
 
 from satsuma.errors import ConfigurationError
-from satsuma.masking import HIDDEN
+from satsuma.masking import HIDDEN, mask_url
 from satsuma.types import Engine, LogFormat, Precision
 
 ENVIRONMENT_PREFIX = "SATSUMA_"
@@ -347,8 +347,9 @@ def _check_origin(origin: str) -> None:
     """Refuse what no browser sends: nobody would learn why its pages may not call."""
     found = _ORIGIN.fullmatch(origin)
     if found is None or int(found["port"] or 0) > _MAX_PORT:
+        shown = mask_url(origin) if "@" in origin else origin
         message = (
-            f"cors_origin cannot be {origin!r}: * is needed, or scheme://host[:port] as browsers "
+            f"cors_origin cannot be {shown!r}: * is needed, or scheme://host[:port] as browsers "
             "write it, such as https://app.example.com."
         )
         raise ConfigurationError(message)

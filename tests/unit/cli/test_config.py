@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from satsuma.cli.config import config
+from satsuma.errors import ConfigurationError
 from satsuma.settings import describe_settings
 
 
@@ -74,9 +75,17 @@ def test_passwords_are_masked(url: str, shown: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_other_settings_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An `@` or a colon makes no secret; a user in an address does."""
+    """An `@` or a colon makes no secret."""
     monkeypatch.setenv("SATSUMA_MODEL", "@cf/baai/bge-m3,@local/mine")
-    monkeypatch.setenv("SATSUMA_CORS_ORIGIN", "https://a.example:8443,https://me:s3cret@b.example")
+    monkeypatch.setenv("SATSUMA_CORS_ORIGIN", "https://a.example:8443")
     rows = show("--changed")
     assert rows["model"]["value"] == ["@cf/baai/bge-m3", "@local/mine"]
-    assert rows["cors_origin"]["value"] == ["https://a.example:8443", "https://me:****@b.example"]
+    assert rows["cors_origin"]["value"] == ["https://a.example:8443"]
+
+
+def test_a_refused_address_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Browsers write no user, but people may."""
+    monkeypatch.setenv("SATSUMA_CORS_ORIGIN", "https://me:s3cret@b.example")
+    with pytest.raises(ConfigurationError, match=r"https://me:\*{4}@b\.example") as caught:
+        CliRunner().invoke(config, ["show"], catch_exceptions=False)
+    assert "s3cret" not in str(caught.value)
