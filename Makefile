@@ -117,8 +117,9 @@ format: $(VENV)/.dev ## Format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.native $(VENV)/.weights ## Measure the engine and the server beside the machine's ceiling
+bench: $(VENV)/.native $(VENV)/.weights ## Measure engine and server beside the machine's ceiling, then each promise
 	@$(BIN)/satsuma bench engine $(ARGS)
+	@$(if $(ARGS),,$(BIN)/satsuma bench targets)
 
 bench-gpu: ## Measure a card; installs nothing (PYTHON=with-pytorch ARGS="--device cpu --quick")
 	@$(PYTHON) scripts/bench_gpu.py $(ARGS)
