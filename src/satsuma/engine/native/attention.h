@@ -45,16 +45,37 @@ static struct head lay_out_head(int64_t length, int64_t width, const float *quer
   return head;
 }
 
+#define SQUARE 4
+typedef float four __attribute__((vector_size(SQUARE * 4), aligned(4)));
+
+/* Write four rows' next four values as four columns'. */
+INLINE void turn_square(const float *from, int64_t stride, float *to) {
+  const four a = *(const four *)from, b = *(const four *)(from + stride);
+  const four c = *(const four *)(from + 2 * stride), d = *(const four *)(from + 3 * stride);
+  const four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const four later_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const four later_cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *(four *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  *(four *)(to + PANEL_COLUMNS) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  *(four *)(to + 2 * PANEL_COLUMNS) = __builtin_shufflevector(later_ab, later_cd, 0, 1, 4, 5);
+  *(four *)(to + 3 * PANEL_COLUMNS) = __builtin_shufflevector(later_ab, later_cd, 2, 3, 6, 7);
+}
+
 /* Keys as panels of columns: a transposition. Columns beyond the end become 0. */
 static void pack_keys(const struct head *head, const float *key) {
-  for (int64_t first = 0; first < head->padded_length; first += PANEL_COLUMNS) {
-    float *panel = head->keys + first * head->width;
-    for (int64_t column = 0; column < PANEL_COLUMNS; column++) {
-      const float *row = key + (first + column) * head->stride;
-      const int is_token = first + column < head->length;
-      for (int64_t d = 0; d < head->width; d++)
-        panel[d * PANEL_COLUMNS + column] = is_token ? row[d] : 0.0f;
-    }
+  for (int64_t first = 0; first < head->padded_length; first += SQUARE) {
+    const float *rows = key + first * head->stride;
+    float *columns = head->keys + first / PANEL_COLUMNS * PANEL_COLUMNS * head->width +
+                     first % PANEL_COLUMNS;
+    int64_t d = 0;
+    if (first + SQUARE <= head->length)
+      for (; d + SQUARE <= head->width; d += SQUARE)
+        turn_square(rows + d, head->stride, columns + d * PANEL_COLUMNS);
+    for (; d < head->width; d++)
+      for (int64_t row = 0; row < SQUARE; row++)
+        columns[d * PANEL_COLUMNS + row] =
+            first + row < head->length ? rows[row * head->stride + d] : 0.0f;
   }
 }
 
@@ -62,9 +83,11 @@ static void pack_values(const struct head *head, const float *value) {
   for (int64_t first = 0; first < head->padded_width; first += PANEL_COLUMNS) {
     float *panel = head->values + first * head->length;
     const int64_t columns = smaller(head->width - first, PANEL_COLUMNS);
-    for (int64_t row = 0; row < head->length; row++, panel += PANEL_COLUMNS)
-      for (int64_t d = 0; d < PANEL_COLUMNS; d++)
-        panel[d] = d < columns ? value[row * head->stride + first + d] : 0.0f;
+    for (int64_t row = 0; row < head->length; row++, panel += PANEL_COLUMNS) {
+      const float *source = value + row * head->stride + first;
+      if (columns == PANEL_COLUMNS) memcpy(panel, source, PANEL_COLUMNS * sizeof(float));
+      else for (int64_t d = 0; d < PANEL_COLUMNS; d++) panel[d] = d < columns ? source[d] : 0.0f;
+    }
   }
 }
 
@@ -87,7 +110,7 @@ static void softmax_row(float *scores, struct span seen, int64_t num_keys, int64
   for (int64_t k = 0; k < seen.first; k++) scores[k] = -1e30f;
   for (int64_t k = seen.end; k < padded_keys; k++) scores[k] = -1e30f;
   for (int64_t k = 0; k < padded_keys; k += LANES)
-    peaks = __builtin_elementwise_max(peaks, load(scores + k));
+    peaks = greater(load(scores + k), peaks);
   float peak = peaks[0];
   for (int lane = 1; lane < LANES; lane++) peak = peaks[lane] > peak ? peaks[lane] : peak;
   vector totals = splat(0.0f);
@@ -98,7 +121,7 @@ static void softmax_row(float *scores, struct span seen, int64_t num_keys, int64
   }
   const float factor = 1.0f / sum_lanes(totals);
   for (int64_t k = 0; k < seen.first; k++) shares[k * STRIP_ROWS] = 0.0f;
-  for (int64_t k = seen.first; k < seen.end; k++) shares[k * STRIP_ROWS] = scores[k] * factor;
+  ONE_BY_ONE for (int64_t k = seen.first; k < seen.end; k++) shares[k * STRIP_ROWS] = scores[k] * factor;
   for (int64_t k = seen.end; k < num_keys; k++) shares[k * STRIP_ROWS] = 0.0f;
 }
 

@@ -156,7 +156,7 @@ static void pack_strips(const float *restrict from, int64_t stride, int64_t rows
   int64_t first = 0;
   for (; first + STRIP_ROWS <= rows; first += STRIP_ROWS) {
     const float *source = from + first * stride;
-    for (int64_t k = 0; k < depth; k++, strips += STRIP_ROWS)
+    ONE_BY_ONE for (int64_t k = 0; k < depth; k++, strips += STRIP_ROWS)
       UNROLL for (int row = 0; row < STRIP_ROWS; row++) strips[row] = source[row * stride + k];
   }
   for (int64_t k = 0; k < depth && first<rows; k++, strips += STRIP_ROWS)

@@ -153,8 +153,8 @@ static struct row_scale measure_row(const float *row, int64_t width) {
   vector least = splat(row[0]), most = least;
   const int64_t whole = width / LANES * LANES;
   for (int64_t k = 0; k < whole; k += LANES) {
-    least = __builtin_elementwise_min(least, load(row + k));
-    most = __builtin_elementwise_max(most, load(row + k));
+    least = lesser(load(row + k), least);
+    most = greater(load(row + k), most);
   }
   float low = least[0], high = most[0];
   for (int lane = 1; lane < LANES; lane++) {
