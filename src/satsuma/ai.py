@@ -24,7 +24,7 @@ from satsuma.kinds import kind_of
 from satsuma.kinds.kind import Parsed, read_input
 from satsuma.settings import load_settings
 from satsuma.store.manifest import ModelManifest
-from satsuma.types import EmbedRequest, Pooling
+from satsuma.types import EmbedRequest, EmbedResult, Pooling
 
 _REMOTE_TIMEOUT_S = 600.0
 
@@ -141,17 +141,20 @@ class _LocalRunner:
             raise ConfigurationError("The queue is a server's: Ai(base_url=...) has one.")
         manifest = self._service.manifest(model)
         asked = _parse(manifest, inputs)
-        future = self._service.submit(asked.request)
-        try:
-            result = future.result()
-        except CancelledError as error:
-            raise ShuttingDownError("This Ai was closed meanwhile.") from error
-        finally:
-            future.cancel()  # after Ctrl-C, say: nobody waits for it any more
+        result = self._service.embed_here(asked.request) or self._wait_for(asked.request)
         return kind_of(manifest).render(result, asked.shown)
 
     def close(self) -> None:
         self._service.close()
+
+    def _wait_for(self, request: EmbedRequest) -> EmbedResult:
+        future = self._service.submit(request)
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise ShuttingDownError("This Ai was closed meanwhile.") from error
+        finally:
+            future.cancel()  # after Ctrl-C, say: nobody waits for it any more
 
 
 class _RemoteRunner:

@@ -64,6 +64,19 @@ class InProcessService:
         """
         asyncio.run_coroutine_threadsafe(self._service.load(model), self._loop).result()
 
+    def embed_here(self, request: EmbedRequest) -> EmbedResult | None:
+        """Answer a query in this thread, if its model is loaded and nothing else is to do.
+
+        Returns:
+            None if the request has to wait: `submit` it.
+
+        Raises:
+            ConfigurationError: if the process was forked.
+            SatsumaError: as `EmbeddingService.embed`.
+        """
+        self._check_process()
+        return self._service.embed_here(request)
+
     def submit(self, request: EmbedRequest) -> Future[EmbedResult]:
         """Answer a request, later; cancelling the future takes it out of the queue.
 
@@ -71,8 +84,7 @@ class InProcessService:
             ConfigurationError: if the process was forked.
             ShuttingDownError: if this was closed.
         """
-        if self._pid != os.getpid():  # its threads stayed behind
-            raise ConfigurationError("This Ai was made before a fork; make one in each process.")
+        self._check_process()
         with self._lock:
             if self._is_closed:
                 raise ShuttingDownError("This Ai is closed.")
@@ -88,6 +100,10 @@ class InProcessService:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():  # its threads stayed behind
+            raise ConfigurationError("This Ai was made before a fork; make one in each process.")
 
     async def _shut_down(self) -> None:
         await self._service.close(_CLOSE_S)

@@ -2,7 +2,7 @@
 
 What the API, the library, the command line and the benchmark all call.
 
-Belongs to one event loop. Knows no HTTP and no runtime.
+Belongs to one event loop, but for `embed_here`. Knows no HTTP and no runtime.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from satsuma.errors import (
     SatsumaError,
     WeightsChangedError,
 )
-from satsuma.items import read_rows
+from satsuma.items import count_characters, read_items, read_rows
 from satsuma.residency import Residency
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.scheduler.tickets import Outcome
@@ -48,6 +49,7 @@ _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _NUM_KNOWN_NAMES = 256
+_QUERY_CHARACTERS = 256  # of what may be answered in the caller's thread
 
 # Telling where tokens lie is for people who look at a few texts; it waits in no queue.
 MAX_LOCATED_CHARACTERS = 200_000
@@ -132,6 +134,42 @@ class EmbeddingService:
         latency_s = time.perf_counter() - started_at_s
         self._activity.note_answer(result.usage.prompt_tokens, latency_s, result.timings.queue_s)
         return result
+
+    def embed_here(self, request: EmbedRequest) -> EmbedResult | None:
+        """Answer a query in the calling thread, if its model is loaded and nothing else is to do.
+
+        Any thread may call it. It is counted in no statistics.
+
+        Returns:
+            None if the request has to take the usual way: `embed` it.
+
+        Raises:
+            InvalidInputError: as `embed`.
+            ModelNotFoundError: as `embed`.
+            EngineError: as `embed`.
+        """
+        if not _is_query(request):
+            return None
+        manifest = self.manifest(request.model)
+        with self._residency.borrow(manifest.id) as model:
+            if model is None:
+                return None
+            check_ask(request, model, manifest)
+            started_at_s = time.perf_counter()
+            tokens = read_items(request, model)
+            tokenise_s = time.perf_counter() - started_at_s
+            try:
+                outcome = self._scheduler.run_now(
+                    model.encoder,
+                    [one.ids for one in tokens],
+                    request.pooling or model.pooling,
+                    is_normalized=request.is_normalized,
+                )
+            except WeightsChangedError:
+                return None  # `embed` loads it anew
+            if outcome is None:
+                return None
+            return _answer(request, model, tokens, outcome, tokenise_s)
 
     async def tokenize(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
         """Tell how a model reads texts; loads the model where needed.
@@ -247,17 +285,10 @@ class EmbeddingService:
             tokenise_s = time.perf_counter() - started_at_s
             outcome = await self._encode(request, model, tokens)
             more = await self._tokenisers.read_outputs(request, model, tokens, outcome.states)
-        timings = Timings(tokenise_s, outcome.queue_s, outcome.inference_s)
-        return EmbedResult(
-            vectors=read_rows(request, model, outcome.vectors),
-            pooling=request.pooling or model.pooling,
-            usage=Usage(prompt_tokens=sum(map(len, tokens))),
-            timings=timings,
-            num_truncated=sum(one.is_truncated for one in tokens),
-            precision=model.precision,
-            sparse=more.sparse,
-            multi_vectors=more.multi_vectors,
-        )
+        answer = _answer(request, model, tokens, outcome, tokenise_s)
+        if not request.outputs:
+            return answer
+        return replace(answer, sparse=more.sparse, multi_vectors=more.multi_vectors)
 
     async def _encode(
         self, request: EmbedRequest, model: LoadedModel, tokens: list[Tokens]
@@ -280,6 +311,31 @@ class EmbeddingService:
     async def _locate(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
         async with self._residency.use(self.manifest(model).id) as loaded:
             return await self._tokenisers.locate(loaded, texts)
+
+
+def _is_query(request: EmbedRequest) -> bool:
+    """Tell what may be answered in the caller's thread; its tokens are counted later."""
+    if request.is_background or request.outputs or not request.texts or not all(request.texts):
+        return False
+    return count_characters(request) <= _QUERY_CHARACTERS
+
+
+def _answer(
+    request: EmbedRequest,
+    model: LoadedModel,
+    tokens: Sequence[Tokens],
+    outcome: Outcome,
+    tokenise_s: float,
+) -> EmbedResult:
+    """Put a request's answer together, but for what is wanted beside vectors."""
+    return EmbedResult(
+        vectors=read_rows(request, model, outcome.vectors),
+        pooling=request.pooling or model.pooling,
+        usage=Usage(prompt_tokens=sum(map(len, tokens))),
+        timings=Timings(tokenise_s, outcome.queue_s, outcome.inference_s),
+        num_truncated=sum(one.is_truncated for one in tokens),
+        precision=model.precision,
+    )
 
 
 def find_manifest(catalog: Catalog, model: str) -> ModelManifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,16 @@ def test_refusals_are_exceptions(
     """Those that the errors' page has."""
     with pytest.raises(error):
         ai.run(model, inputs)
+
+
+def test_queries_of_many_threads_are_told_apart(ai: Ai) -> None:
+    """Whether a caller's own thread ran them or a lane did: each gets its own text's vector."""
+    texts = [f"{number} pandas" for number in range(8)]
+    alone = {text: ai.run(QWEN3, {"text": text})["data"] for text in texts}
+
+    def ask(text: str) -> bool:
+        answers = (ai.run(QWEN3, {"text": text})["data"] for _ in range(20))
+        return all(np.array_equal(answer, alone[text]) for answer in answers)
+
+    with ThreadPoolExecutor(len(texts)) as threads:
+        assert all(threads.map(ask, texts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -31,7 +32,7 @@ from satsuma.service import EmbeddingService
 from satsuma.store.catalog import Catalog, bundled_catalog
 from satsuma.store.local import ModelStatus
 from satsuma.store.manifest import ModelFiles, ModelManifest
-from satsuma.types import EmbedRequest, FloatArray, Pooling
+from satsuma.types import EmbedRequest, FloatArray, Pooling, TokenOutput
 
 HELLO_WORLD = 4  # tokens
 TRAINED = ModelManifest("@local/trained", "", "", (), dimensions=(2, 1))
@@ -454,3 +455,91 @@ async def test_weights_that_change_again_and_again_fail_the_request(make_bench: 
     with pytest.raises(WeightsChangedError):
         await bench.service.embed(ask("x"))
     assert (await bench.service.embed(ask("x"))).vectors.shape == (1, 4)
+
+
+async def test_a_query_may_be_answered_in_its_callers_thread(make_bench: MakeBench) -> None:
+    """Once its model is loaded, with what the usual way gives."""
+    service = make_bench().service
+    request = ask("hello world", pooling=Pooling.CLS)
+    assert service.embed_here(request) is None
+    usual = await service.embed(request)
+    here = service.embed_here(request)
+    assert here is not None
+    np.testing.assert_array_equal(here.vectors, usual.vectors)
+    assert (here.pooling, here.usage, here.precision) == (
+        usual.pooling,
+        usual.usage,
+        usual.precision,
+    )
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ask(),
+        ask("a", ""),
+        ask("a " * 200),
+        ask("a", model="@local/b"),
+        EmbedRequest("@local/a", ("a",), is_background=True),
+        EmbedRequest("@local/a", ("a",), outputs=tuple(TokenOutput)),
+    ],
+)
+async def test_all_else_takes_the_usual_way(make_bench: MakeBench, request_: EmbedRequest) -> None:
+    """Whatever is no query, or of a model that is not loaded."""
+    bench = make_bench()
+    await bench.service.embed(ask("x"))
+    assert bench.service.embed_here(request_) is None
+    assert len(bench.encoders["@local/a"].runs) == 1
+
+
+async def test_refusals_are_the_same_in_the_callers_thread(make_bench: MakeBench) -> None:
+    """Of what the model does not do, and of a model that there is not."""
+    service = make_bench().service
+    await service.embed(ask("x"))
+    with pytest.raises(InvalidInputError, match="dimensions"):
+        service.embed_here(EmbedRequest("@local/a", ("a",), dimensions=3))
+    with pytest.raises(ModelNotFoundError):
+        service.embed_here(ask("a", model="nonsense"))
+
+
+class HeldEncoder(FakeEncoder):
+    """One that runs only when it may."""
+
+    def __init__(self) -> None:
+        """Start without leave."""
+        super().__init__()
+        self.has_begun, self.gate = threading.Event(), threading.Event()
+
+    def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
+        """Wait; then run."""
+        self.has_begun.set()
+        assert self.gate.wait(5)
+        return super().encode(microbatch, width)
+
+
+async def test_a_model_in_a_callers_hands_is_not_unloaded(make_bench: MakeBench) -> None:
+    """The newcomer waits until that caller, in another thread, is done; the next waits for it."""
+    bench = make_bench(budget_bytes=1000)
+    bench.encoders["@local/a"] = encoder = HeldEncoder()
+    await bench.service.load("@local/a")
+    caller = asyncio.create_task(asyncio.to_thread(bench.service.embed_here, ask("x")))
+    await asyncio.to_thread(encoder.has_begun.wait, 5)
+    newcomer = asyncio.create_task(bench.service.load("@local/b"))
+    await asyncio.sleep(0.05)
+    assert bench.service.embed_here(ask("x")) is None
+    assert bench.unloads == []
+    encoder.gate.set()
+    assert await caller is not None
+    await asyncio.wait_for(newcomer, 5)
+    assert bench.unloads == ["@local/a"]
+
+
+async def test_changed_weights_are_not_used_in_the_callers_thread(make_bench: MakeBench) -> None:
+    """The usual way loads them anew."""
+    bench = make_bench()
+    bench.encoders["@local/a"] = HarmedEncoder(bench.loads, num_bad=1)
+    await bench.service.load("@local/a")
+    assert bench.service.embed_here(ask("x")) is None
+    await bench.service.embed(ask("x"))
+    assert bench.loads == ["@local/a"] * 2
+    assert bench.service.embed_here(ask("x")) is not None

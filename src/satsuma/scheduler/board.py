@@ -113,6 +113,11 @@ class Board:
     # --- what runs ----------------------------------------------------------------------------
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return not (self._runs or self._interactive.num_tokens or self._background.num_tokens)
+
+    @property
     def oldest_run_s(self) -> float | None:
         """When the run began that began first of those that hold a lane; None if nothing runs."""
         return min((run.started_at_s for run in self._runs.values()), default=None)

@@ -4,13 +4,15 @@ There is one lane, a thread, for each core. A free lane takes whatever is best a
 nothing waits for a timer, and a newcomer can still join the very next microbatch. Tokenising,
 ranking and accounting happen while other microbatches run; what is left to do at the hand-over
 takes tens of microseconds (docs/decisions/0005-lanes-pull.md). One thread more, the express lane,
-takes queries while every core is held by longer work (docs/decisions/0010-express-lane.md).
+takes queries while every core is held by longer work (docs/decisions/0010-express-lane.md). Where
+nothing else is to do, a caller may run its query itself (docs/decisions/0023-callers-run.md).
 
 Thread-safe. Knows encoders and queues; no HTTP, no models by name, no event loop.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -25,7 +27,7 @@ from satsuma.scheduler.admission import Limits, WaitingRoom
 from satsuma.scheduler.board import Board
 from satsuma.scheduler.lanes import Lane, LaneThreads
 from satsuma.scheduler.pace import Pace
-from satsuma.scheduler.policy import size_of
+from satsuma.scheduler.policy import EXPRESS_TOKENS, Size, size_of
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run, deliver, fail
 from satsuma.scheduler.tickets import Item, Outcome, make_ticket
@@ -80,6 +82,7 @@ class Scheduler:
         self._is_closed = False
         lanes = [Lane(number) for number in range(num_lanes)]
         express = Lane(num_lanes, is_express=True)
+        self._guests = map(Lane, itertools.count(num_lanes + 1))
         self._threads = LaneThreads([*lanes, express], self._serve, self._bury)
         every_s = min(_WATCH_S, limits.deadline_s / _LOOKS_A_DEADLINE)
         self._watch = Watch(self._replace_hung, every_s)
@@ -131,6 +134,49 @@ class Scheduler:
             self._wake()
         ticket.future.add_done_callback(lambda _: self._discount(queue, items))
         return ticket.future
+
+    def run_now(
+        self,
+        encoder: Encoder,
+        token_ids: list[IntArray],
+        pooling: Pooling,
+        *,
+        is_normalized: bool = True,
+    ) -> Outcome | None:
+        """Run a query in the calling thread, if nothing else runs or waits.
+
+        Args:
+            encoder: the model's.
+            token_ids: B arrays of (T,) ids, at least one.
+            pooling: the mode of all of them.
+            is_normalized: whether the vectors get unit length.
+
+        Returns:
+            Its vectors; None if it has to wait, or is no query: `submit` it.
+
+        Raises:
+            EngineError: if the encoder fails.
+        """
+        if sum(map(len, token_ids)) > EXPRESS_TOKENS:
+            return None
+        now_s = self._clock()
+        ticket, items = make_ticket(encoder.hidden_size, token_ids, pooling, now_s, Size.QUERY)
+        ticket.is_normalized = is_normalized
+        with self._lock:
+            if self._is_closed or not self._board.is_idle:
+                return None
+            lane = next(self._guests)
+            queue = self._board.add(encoder, items, is_background=False)
+            run = self._board.begin(lane)
+            self._wake()  # for items that this run leaves
+        ticket.future.add_done_callback(lambda _: self._discount(queue, items))
+        try:
+            self._execute(lane, run)
+        except BaseException:  # Ctrl-C, say
+            ticket.future.cancel()
+            self._bury(lane)
+            raise
+        return ticket.future.result()
 
     @contextmanager
     def reserve(self, encoder: Encoder, num_tokens: int) -> Iterator[None]:
