@@ -1,17 +1,15 @@
 """Which models are in memory: each loads on first use, and the least recently used one goes.
 
-Belongs to one event loop, but for `borrow`, which any thread may call. Knows how to ask for a
-model, not where its weights come from.
+Belongs to one event loop. Knows how to ask for a model, not where its weights come from.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from satsuma.background import BackgroundThread, run_in_background
@@ -65,12 +63,10 @@ class Residency:
         self._measure = measure
         self._unload = unload
         self._memory_budget_bytes = memory_budget_bytes
-        self._lock = threading.Lock()  # for what borrowers change: users, and who leaves
         self._residents: dict[str, _Resident] = {}
         self._loads: dict[str, _Load] = {}
         self._room_lock = asyncio.Lock()
         self._released = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None  # where somebody waits for that
         self._loader = BackgroundThread("satsuma-loader")
         self._is_closed = False
 
@@ -85,6 +81,18 @@ class Residency:
         residents = sorted(self._residents.items())
         return tuple(resident.model for _, resident in residents)
 
+    def peek(self, model_id: str) -> LoadedModel | None:
+        """Give a model if it can answer now; it may go at any moment. Any thread may ask.
+
+        Args:
+            model_id: canonical.
+        """
+        resident = self._residents.get(model_id)
+        if resident is None or resident.is_leaving:
+            return None
+        resident.last_used_s = time.monotonic()
+        return resident.model
+
     @asynccontextmanager
     async def use(self, model_id: str) -> AsyncIterator[LoadedModel]:
         """Give a model and keep it in memory meanwhile; loads it first where needed.
@@ -95,25 +103,11 @@ class Residency:
         Raises:
             ModelError: whatever keeps it from loading.
         """
-        resident = self._enter(model_id) or await self._wait_for_load(model_id)
-        try:
-            yield resident.model
-        finally:
-            self._release(resident)
-
-    @contextmanager
-    def borrow(self, model_id: str) -> Iterator[LoadedModel | None]:
-        """Give a model that is in memory, and keep it there meanwhile; None if it is not.
-
-        Any thread may call it.
-
-        Args:
-            model_id: canonical.
-        """
-        resident = self._enter(model_id)
-        if resident is None:
-            yield None
-            return
+        resident = self._residents.get(model_id)
+        if resident is None or resident.is_leaving:
+            resident = await self._wait_for_load(model_id)
+        else:
+            resident.num_users += 1
         try:
             yield resident.model
         finally:
@@ -132,8 +126,7 @@ class Residency:
         """Give a model to nobody any more: whoever asks next has it loaded anew."""
         resident = self._residents.get(model.id)
         if resident is not None and resident.model is model:
-            with self._lock:
-                resident.is_leaving = True
+            resident.is_leaving = True
 
     async def close(self) -> None:
         """Unload everything, and whatever is being loaded as soon as it is."""
@@ -192,21 +185,10 @@ class Residency:
         give_back_memory()
         return model
 
-    def _enter(self, model_id: str) -> _Resident | None:
-        """Count a user of a model that is in memory and stays."""
-        with self._lock:
-            resident = self._residents.get(model_id)
-            if resident is None or resident.is_leaving:
-                return None
-            resident.num_users += 1
-            return resident
-
     def _release(self, resident: _Resident) -> None:
-        with self._lock:
-            resident.num_users -= 1
-            resident.last_used_s = time.monotonic()
-            if resident.is_leaving and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._released.set)
+        resident.num_users -= 1
+        resident.last_used_s = time.monotonic()
+        self._released.set()
 
     async def _make_room(self, needed_bytes: int) -> None:
         """Drop models, least recently used first; a busy one finishes, and takes no new users."""
@@ -220,9 +202,7 @@ class Residency:
     async def _let_go(self, model_id: str) -> None:
         """Drop a model once its users are done."""
         resident = self._residents[model_id]
-        with self._lock:
-            self._loop = asyncio.get_running_loop()
-            resident.is_leaving = True
+        resident.is_leaving = True
         while resident.num_users:
             self._released.clear()
             await self._released.wait()

@@ -141,35 +141,32 @@ class EmbeddingService:
         Any thread may call it. It is counted in no statistics.
 
         Returns:
-            None if the request has to take the usual way: `embed` it.
+            None if the request has to take the usual way, as it has to when the engine fails or
+            runs on PyTorch, whose behaviour belongs to the thread: `embed` it.
 
         Raises:
             InvalidInputError: as `embed`.
             ModelNotFoundError: as `embed`.
-            EngineError: as `embed`.
         """
         if not _is_query(request):
             return None
         manifest = self.manifest(request.model)
-        with self._residency.borrow(manifest.id) as model:
-            if model is None:
-                return None
-            check_ask(request, model, manifest)
-            started_at_s = time.perf_counter()
-            tokens = read_items(request, model)
-            tokenise_s = time.perf_counter() - started_at_s
-            try:
-                outcome = self._scheduler.run_now(
-                    model.encoder,
-                    [one.ids for one in tokens],
-                    request.pooling or model.pooling,
-                    is_normalized=request.is_normalized,
-                )
-            except WeightsChangedError:
-                return None  # `embed` loads it anew
-            if outcome is None:
-                return None
-            return _answer(request, model, tokens, outcome, tokenise_s)
+        model = self._residency.peek(manifest.id)
+        if model is None or isinstance(model.encoder, DeviceEncoder) or not self._scheduler.is_idle:
+            return None
+        check_ask(request, model, manifest)
+        started_at_s = time.perf_counter()
+        tokens = read_items(request, model)
+        tokenise_s = time.perf_counter() - started_at_s
+        outcome = self._scheduler.run_now(
+            model.encoder,
+            [one.ids for one in tokens],
+            request.pooling or model.pooling,
+            is_normalized=request.is_normalized,
+        )
+        if outcome is None:
+            return None
+        return _answer(request, model, tokens, outcome, tokenise_s)
 
     async def tokenize(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
         """Tell how a model reads texts; loads the model where needed.

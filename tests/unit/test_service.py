@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -502,36 +501,25 @@ async def test_refusals_are_the_same_in_the_callers_thread(make_bench: MakeBench
         service.embed_here(ask("a", model="nonsense"))
 
 
-class HeldEncoder(FakeEncoder):
-    """One that runs only when it may."""
-
-    def __init__(self) -> None:
-        """Start without leave."""
-        super().__init__()
-        self.has_begun, self.gate = threading.Event(), threading.Event()
-
-    def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
-        """Wait; then run."""
-        self.has_begun.set()
-        assert self.gate.wait(5)
-        return super().encode(microbatch, width)
-
-
-async def test_a_model_in_a_callers_hands_is_not_unloaded(make_bench: MakeBench) -> None:
-    """The newcomer waits until that caller, in another thread, is done; the next waits for it."""
+async def test_a_model_on_its_way_out_takes_no_callers(make_bench: MakeBench) -> None:
+    """While the last of its users is waited for, as for whoever asks the usual way."""
     bench = make_bench(budget_bytes=1000)
-    bench.encoders["@local/a"] = encoder = HeldEncoder()
-    await bench.service.load("@local/a")
-    caller = asyncio.create_task(asyncio.to_thread(bench.service.embed_here, ask("x")))
-    await asyncio.to_thread(encoder.has_begun.wait, 5)
-    newcomer = asyncio.create_task(bench.service.load("@local/b"))
-    await asyncio.sleep(0.05)
+    async with bench.residency.use("@local/a"):
+        assert bench.service.embed_here(ask("x")) is not None
+        newcomer = asyncio.create_task(bench.service.load("@local/b"))
+        await asyncio.sleep(0.05)
+        assert bench.service.embed_here(ask("x")) is None
+    await newcomer
     assert bench.service.embed_here(ask("x")) is None
-    assert bench.unloads == []
-    encoder.gate.set()
-    assert await caller is not None
-    await asyncio.wait_for(newcomer, 5)
-    assert bench.unloads == ["@local/a"]
+    assert bench.service.embed_here(ask("x", model="@local/b")) is not None
+
+
+async def test_pytorch_runs_in_no_callers_thread(make_bench: MakeBench) -> None:
+    """The thread may have autocast on, say."""
+    bench = make_bench()
+    bench.encoders["@local/a"] = LostEncoder()
+    await bench.service.load("@local/a")
+    assert bench.service.embed_here(ask("x")) is None
 
 
 async def test_changed_weights_are_not_used_in_the_callers_thread(make_bench: MakeBench) -> None:

@@ -79,7 +79,7 @@ class Encoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the memory back; no `encode` may follow."""
+        """Give the memory back, once the runs under way have ended; others raise EngineError."""
         ...
 
 

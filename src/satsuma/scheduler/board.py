@@ -39,6 +39,8 @@ class Board:
         self._background = Waiting()
         self._runs: dict[Lane, Run] = {}
         self._hung: dict[Lane, Run] = {}  # hold no lane any more
+        self._guests: dict[object, Run] = {}  # one at most: a caller that runs its own query
+        self.drop_guest = self._guests.pop
 
     # --- what waits ---------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ class Board:
 
     def _running(self) -> list[tuple[int, float]]:
         """List what runs; a newcomer waits for one microbatch of background work at most."""
-        runs = [run for run in self._runs.values() if not run.is_background]
+        runs = [run for run in self._runs_and_guests() if not run.is_background]
         return [(run.num_tokens, run.queue.rate_tokens_per_s) for run in runs]
 
     # --- what runs ----------------------------------------------------------------------------
@@ -115,12 +117,22 @@ class Board:
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
-        return not (self._runs or self._interactive.num_tokens or self._background.num_tokens)
+        return not (
+            self._runs
+            or self._guests
+            or self._interactive.num_tokens
+            or self._background.num_tokens
+        )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether anything runs, hung or not."""
+        return bool(self._runs or self._hung or self._guests)
 
     @property
     def oldest_run_s(self) -> float | None:
         """When the run began that began first of those that hold a lane; None if nothing runs."""
-        return min((run.started_at_s for run in self._runs.values()), default=None)
+        return min((run.started_at_s for run in self._runs_and_guests()), default=None)
 
     @property
     def oldest_hung_s(self) -> float | None:
@@ -129,12 +141,12 @@ class Board:
 
     def may_take(self, *, is_express: bool) -> bool:
         """Tell whether there is something to do, for a lane or for the express lane."""
-        lanes = [run for run in self._runs.values() if not run.is_express]
+        lanes = [run for run in self._runs_and_guests() if not run.is_express]
         is_wide = any(run.width is Width.ALL_CORES for run in lanes)
         if not is_express:
             is_free = not is_wide and len(lanes) < self._num_lanes
             return is_free and bool(self._interactive.num_tokens or self._background.num_tokens)
-        is_free = len(lanes) == len(self._runs)
+        is_free = len(lanes) == len(self._runs) + len(self._guests)
         queries = [run.holds_query for run in lanes]
         return (
             is_free
@@ -151,6 +163,16 @@ class Board:
         else:
             run = self._next_background_run()
         self._runs[lane] = run
+        return run
+
+    def enter(self, guest: object, encoder: Encoder, items: list[Item]) -> Run:
+        """Note that a caller runs its items on all cores, past the queue.
+
+        `drop_guest` ends it, without the lock: a single step of C, for Ctrl-C may come between any
+        two of Python's.
+        """
+        run = Run(self.queue(encoder), items, Width.ALL_CORES, self._clock())
+        self._guests[guest] = run
         return run
 
     def end(self, lane: Lane, engine_s: float = 0.0) -> Run | None:
@@ -184,6 +206,9 @@ class Board:
         if self._pace_of(run.queue).runs_wide:
             return self._num_lanes
         return len(self._runs) + 1  # a card is shared by those that run
+
+    def _runs_and_guests(self) -> list[Run]:
+        return [*self._runs.values(), *self._guests.values()]
 
     def _running_tokens(self) -> int:
         return sum(run.num_tokens for run in self._runs.values())

@@ -12,7 +12,6 @@ Thread-safe. Knows encoders and queues; no HTTP, no models by name, no event loo
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
@@ -82,7 +81,6 @@ class Scheduler:
         self._is_closed = False
         lanes = [Lane(number) for number in range(num_lanes)]
         express = Lane(num_lanes, is_express=True)
-        self._guests = map(Lane, itertools.count(num_lanes + 1))
         self._threads = LaneThreads([*lanes, express], self._serve, self._bury)
         every_s = min(_WATCH_S, limits.deadline_s / _LOOKS_A_DEADLINE)
         self._watch = Watch(self._replace_hung, every_s)
@@ -135,6 +133,12 @@ class Scheduler:
         ticket.future.add_done_callback(lambda _: self._discount(queue, items))
         return ticket.future
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs and nothing waits, at this moment."""
+        with self._lock:
+            return self._board.is_idle
+
     def run_now(
         self,
         encoder: Encoder,
@@ -143,40 +147,37 @@ class Scheduler:
         *,
         is_normalized: bool = True,
     ) -> Outcome | None:
-        """Run a query in the calling thread, if nothing else runs or waits.
+        """Run a query in the calling thread, on all cores, if nothing else runs or waits.
 
         Args:
-            encoder: the model's.
+            encoder: the model's; one that may run in any thread.
             token_ids: B arrays of (T,) ids, at least one.
             pooling: the mode of all of them.
             is_normalized: whether the vectors get unit length.
 
         Returns:
-            Its vectors; None if it has to wait, or is no query: `submit` it.
-
-        Raises:
-            EngineError: if the encoder fails.
+            Its vectors; None if it has to wait, is no query, or fails: `submit` it.
         """
         if sum(map(len, token_ids)) > EXPRESS_TOKENS:
             return None
-        now_s = self._clock()
-        ticket, items = make_ticket(encoder.hidden_size, token_ids, pooling, now_s, Size.QUERY)
+        hidden_size, now_s = encoder.hidden_size, self._clock()
+        ticket, items = make_ticket(hidden_size, token_ids, pooling, now_s, Size.QUERY)
         ticket.is_normalized = is_normalized
-        with self._lock:
-            if self._is_closed or not self._board.is_idle:
+        guest, drop_guest = object(), self._board.drop_guest
+        try:  # from before the run is in the books
+            run = self._enter(guest, encoder, items)
+            if run is None:
                 return None
-            lane = next(self._guests)
-            queue = self._board.add(encoder, items, is_background=False)
-            run = self._board.begin(lane)
-            self._wake()  # for items that this run leaves
-        ticket.future.add_done_callback(lambda _: self._discount(queue, items))
-        try:
-            self._execute(lane, run)
-        except BaseException:  # Ctrl-C, say
-            ticket.future.cancel()
-            self._bury(lane)
-            raise
-        return ticket.future.result()
+            vectors = run.embed()  # (B, H)
+            engine_s = self._clock() - run.started_at_s
+        except Exception as error:  # noqa: BLE001  the usual way finds out what it is, and whose
+            _LOGGER.debug("a query failed in its caller's thread: %s", error)
+            return None
+        finally:
+            drop_guest(guest, None)  # first of all: whatever else may be cut off by Ctrl-C
+            self._note_departure()
+        self._on_run(run.num_tokens, engine_s, is_express=False)
+        return Outcome(vectors, 0.0, engine_s)
 
     @contextmanager
     def reserve(self, encoder: Encoder, num_tokens: int) -> Iterator[None]:
@@ -267,7 +268,26 @@ class Scheduler:
         self._watch.end()
         for item in waiting:
             fail(item, ShuttingDownError("The server is stopping."))
-        return self._threads.close(timeout_s)
+        if not self._threads.close(timeout_s):
+            return False
+        with self._lock:  # callers that run their own queries
+            return self._work.wait_for(lambda: not self._board.is_running, timeout_s)
+
+    # --- callers that run their own -----------------------------------------------------------
+
+    def _enter(self, guest: object, encoder: Encoder, items: list[Item]) -> Run | None:
+        """Enter a caller's run in the books, unless something runs or waits."""
+        with self._lock:
+            if self._is_closed or not self._board.is_idle:
+                return None
+            return self._board.enter(guest, encoder, items)
+
+    def _note_departure(self) -> None:
+        """Wake who waited for a caller's run; where Ctrl-C comes first, the watch does."""
+        with self._lock:
+            self._wake()
+            if self._is_closed:
+                self._work.notify_all()
 
     # --- lanes --------------------------------------------------------------------------------
 

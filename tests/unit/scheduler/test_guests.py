@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from satsuma.engine.fake import FakeEncoder
 from satsuma.engine.protocol import Microbatch, Width
-from satsuma.errors import EngineError
 from satsuma.scheduler.admission import Limits
 from satsuma.scheduler.pace import Pace
 from satsuma.scheduler.policy import EXPRESS_TOKENS
@@ -101,11 +102,12 @@ def test_longer_texts_are_not_run(scheduler: Scheduler, encoder: WatchedEncoder)
     assert len(encoder.threads) == 1
 
 
-def test_lanes_take_what_the_caller_leaves(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
-    """Several texts are shared as they would be anyway; each gets its own vector."""
+def test_several_texts_get_their_own_vectors(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
+    """In one run, in their order."""
     texts = [text(20, token) for token in (5, 6, 7)]
     outcome = scheduler.run_now(encoder, texts, Pooling.MEAN)
     assert outcome is not None
+    assert encoder.runs == [([20, 20, 20], Width.ALL_CORES)]
     usual = [scheduler.submit(encoder, [one], Pooling.MEAN).result(WAIT_S) for one in texts]
     np.testing.assert_array_equal(outcome.vectors, np.concatenate([one.vectors for one in usual]))
 
@@ -125,42 +127,58 @@ def test_who_would_wait_is_sent_away(scheduler: Scheduler, encoder: WatchedEncod
     assert scheduler.run_now(encoder, [text()], Pooling.MEAN) is not None
 
 
-def test_others_go_on_beside_one_that_hangs(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
-    """No thread takes the place of a caller's, and no lane is missing afterwards."""
-    caller = hold(scheduler, encoder)
-    scheduler.submit(encoder, [text(400)], Pooling.MEAN).result(WAIT_S)
-    assert scheduler.trouble(DEADLINE_S) == ""
+def test_what_fails_takes_the_usual_way(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
+    """Which tells whose failure it is; the engine is free for the next one."""
+    texts = [text(1), text(1, POISON)]
+    assert scheduler.run_now(encoder, texts, Pooling.MEAN) is None
+    assert scheduler.is_idle
     assert scheduler.run_now(encoder, [text()], Pooling.MEAN) is not None
-    encoder.gate.set()
-    caller.join()
-    names = [thread.name for thread in threading.enumerate()]
-    assert sum(name.startswith("satsuma-lane") for name in names) == scheduler._board._num_lanes
-
-
-def test_a_failure_is_the_callers(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
-    """The engine is free for the next one."""
-    with pytest.raises(EngineError):
-        scheduler.run_now(encoder, [text(3, POISON)], Pooling.MEAN)
-    assert scheduler.run_now(encoder, [text()], Pooling.MEAN) is not None
-
-
-def test_of_several_texts_one_failure_singles_out(
-    scheduler: Scheduler, encoder: WatchedEncoder
-) -> None:
-    """Each is tried alone, by the lanes."""
-    with pytest.raises(EngineError):
-        scheduler.run_now(encoder, [text(1), text(1, POISON)], Pooling.MEAN)
-    scheduler.submit(encoder, [text()], Pooling.MEAN).result(WAIT_S)
 
 
 def test_ctrl_c_frees_the_engine(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
     """And nobody runs the query again."""
     with pytest.raises(KeyboardInterrupt):
         scheduler.run_now(encoder, [text(3, INTERRUPTED)], Pooling.MEAN)
-    assert scheduler.room().waiting_tokens == 0
+    assert scheduler.is_idle
     assert scheduler.run_now(encoder, [text()], Pooling.MEAN) is not None
     scheduler.submit(encoder, [text()], Pooling.MEAN).result(WAIT_S)
     assert len(encoder.threads) == 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals at a moment are POSIX's")
+def test_ctrl_c_at_any_moment(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
+    """Leaves nothing in the books: the next query runs at once."""
+    signals: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    moments = np.random.default_rng(0).uniform(1e-6, 300e-6, 1000).tolist()
+    try:
+        for moment in moments:
+            _run_interrupted(scheduler, encoder, moment)
+            assert scheduler.is_idle
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(signals) > len(moments) // 4
+
+
+def _run_interrupted(scheduler: Scheduler, encoder: WatchedEncoder, after_s: float) -> None:
+    with suppress(KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, after_s)
+        scheduler.run_now(encoder, [text()], Pooling.MEAN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def test_close_waits_for_callers(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
+    """As it does for lanes, within the limit."""
+    caller = hold(scheduler, encoder)
+    assert not scheduler.close(timeout_s=0.05)
+    encoder.gate.set()
+    assert scheduler.close(timeout_s=WAIT_S)
+    caller.join()
 
 
 def test_nothing_runs_once_closed(scheduler: Scheduler, encoder: WatchedEncoder) -> None:

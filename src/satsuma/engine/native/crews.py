@@ -83,8 +83,8 @@ class Crews:
         try:
             with _moved_to(crew.place.processors):
                 yield crew
-        finally:
-            crew.tidy_up()
+                crew.tidy_up()
+        finally:  # nothing else here: Ctrl-C may come in between
             self._idle[width].append(crew)
 
 
