@@ -87,7 +87,9 @@ static void do_rows(void (*rows)(const struct step *, const struct batch *, int6
 }
 
 static void do_task(const struct step *step, const struct batch *batch, int64_t num_workers,
-                    int64_t task, char *scratch) {
+                    int64_t task, char *worker_scratch) {
+  struct note *note = (struct note *)worker_scratch;
+  char *scratch = worker_scratch + NOTE_BYTES;
   switch (step->operation) {
     case EMBED: embed(step, batch, task); break;
     case ATTENTION: attend_share(step, batch, num_workers, task, scratch); break;
@@ -95,7 +97,7 @@ static void do_task(const struct step *step, const struct batch *batch, int64_t 
     case RMS_NORM: do_rows(rms_norm, step, batch, num_workers, task); break;
     case ROTATE: do_rows(rotate, step, batch, num_workers, task); break;
     case GATE: do_rows(gate, step, batch, num_workers, task); break;
-    default: linear(step, batch, find_part(step, batch, num_workers, task), scratch);
+    default: linear(step, batch, find_part(step, batch, num_workers, task), note, scratch);
   }
 }
 
@@ -110,7 +112,7 @@ static int64_t scratch_bytes(const struct step *steps, int64_t num_steps, int64_
       bytes = 4 * head_floats(longest, steps[i].head_width);
     most = bytes > most ? bytes : most;
   }
-  return round_up(most, 64);
+  return NOTE_BYTES + round_up(most, 64);
 }
 
 const struct kernels SYMBOL(KERNELS_NAME) = {

@@ -12,6 +12,12 @@
 #define DEPTH 768      /* rows of a panel that are multiplied before the next strip */
 #define BLOCK_ROWS 516 /* rows that pass a panel; a whole number of strips for 6 and 12 */
 
+/* So few rows are divided by columns among workers, and packing them takes as long as some panels:
+ * the whole input stays packed for the step's next task. */
+#define KEPT_ROWS 48
+
+static int keeps_rows(int64_t num_tokens) { return num_tokens <= KEPT_ROWS; }
+
 static int64_t count_panels(int64_t columns) {
   return (columns + PANEL_COLUMNS - 1) / PANEL_COLUMNS;
 }
@@ -24,7 +30,7 @@ struct part {
 };
 
 static void linear_block(const struct step *step, const struct batch *batch, struct part part,
-                         int64_t first_k, float *strips) {
+                         int64_t first_k, int is_packed, float *strips) {
   const int64_t depth = smaller(step->in_width - first_k, DEPTH);
   const int64_t in_stride = batch->strides[step->input], stride = batch->strides[step->output];
   const int64_t num_rows = part.end_row - part.first_row, num_strips = count_strips(num_rows);
@@ -33,8 +39,9 @@ static void linear_block(const struct step *step, const struct batch *batch, str
   struct finish finish = {.activation = step->activation, .is_later_part = first_k > 0};
   finish.residual_stride = residual ? batch->strides[step->residual] : 0;
 
-  pack_strips(batch->buffers[step->input] + part.first_row * in_stride + first_k, in_stride,
-              num_rows, depth, strips);
+  if (!is_packed)
+    pack_strips(batch->buffers[step->input] + part.first_row * in_stride + first_k, in_stride,
+                num_rows, depth, strips);
   for (int64_t panel = part.first_panel; panel < part.end_panel; panel++) {
     const int64_t column = panel * PANEL_COLUMNS;
     const float *weights =
@@ -53,7 +60,7 @@ static void linear_block(const struct step *step, const struct batch *batch, str
 }
 
 static void int8_block(const struct step *step, const struct batch *batch, struct part part,
-                       char *scratch) {
+                       int is_packed, char *scratch) {
   const int64_t width = round_up(step->in_width, TWO_GROUPS), groups = width / GROUP;
   const int64_t num_rows = part.end_row - part.first_row, num_strips = count_strips(num_rows);
   const int64_t in_stride = batch->strides[step->input], stride = batch->strides[step->output];
@@ -63,8 +70,9 @@ static void int8_block(const struct step *step, const struct batch *batch, struc
   struct row_scale *scales = (struct row_scale *)scratch;
   uint8_t *strips = (uint8_t *)(scales + BLOCK_ROWS);
 
-  quantize_strips(batch->buffers[step->input] + part.first_row * in_stride, in_stride, num_rows,
-                  step->in_width, width, strips, scales);
+  if (!is_packed)
+    quantize_strips(batch->buffers[step->input] + part.first_row * in_stride, in_stride, num_rows,
+                    step->in_width, width, strips, scales);
   for (int64_t panel = part.first_panel; panel < part.end_panel; panel++) {
     const int64_t column = panel * PANEL_COLUMNS;
     const int8_t *weights = (const int8_t *)step->weight + column * width;
@@ -87,20 +95,26 @@ static void int8_block(const struct step *step, const struct batch *batch, struc
 }
 
 static void linear(const struct step *step, const struct batch *batch, struct part part,
-                   char *scratch) {
+                   struct note *note, char *scratch) {
+  const int64_t num_rows = part.end_row - part.first_row;
+  const int is_kept = keeps_rows(batch->num_tokens) && num_rows == batch->num_tokens;
+  const int is_packed = is_kept && note->packed == step;
+  const int64_t kept_rows = is_kept ? round_up(batch->num_tokens, STRIP_ROWS) : 0;
+  note->packed = is_kept ? step : 0;
   for (int64_t row = part.first_row; row < part.end_row; row += BLOCK_ROWS) {
     struct part block = part;
     block.first_row = row;
     block.end_row = smaller(row + BLOCK_ROWS, part.end_row);
-    if (step->operation == LINEAR_INT8) int8_block(step, batch, block, scratch);
+    if (step->operation == LINEAR_INT8) int8_block(step, batch, block, is_packed, scratch);
     for (int64_t k = 0; k < step->in_width && step->operation == LINEAR; k += DEPTH)
-      linear_block(step, batch, block, k, (float *)scratch);
+      linear_block(step, batch, block, k, is_packed, (float *)scratch + k * kept_rows);
   }
 }
 
 static int64_t linear_scratch_bytes(const struct step *step, int64_t num_tokens) {
   const int64_t rows = smaller(round_up(num_tokens, STRIP_ROWS), BLOCK_ROWS);
-  if (step->operation == LINEAR) return rows * smaller(step->in_width, DEPTH) * 4;
+  const int64_t depth = keeps_rows(num_tokens) ? step->in_width : smaller(step->in_width, DEPTH);
+  if (step->operation == LINEAR) return rows * depth * 4;
   return BLOCK_ROWS * sizeof(struct row_scale) + rows * round_up(step->in_width, TWO_GROUPS);
 }
 

@@ -49,6 +49,12 @@ struct batch {
   int64_t scratch_bytes;    /* of one worker; see `kernels.scratch_bytes` */
 };
 
+/* What a worker's scratch begins with. */
+struct note {
+  const struct step *packed; /* whose whole input lies packed behind it, for that step's next task */
+};
+#define NOTE_BYTES 64 /* whole cache lines, so that what follows is aligned */
+
 /* One instruction set's kernels. */
 struct kernels {
   const char *name;

@@ -51,6 +51,12 @@ static char *scratch_of(const struct batch *batch, int64_t worker) {
   return batch->scratch + worker * batch->scratch_bytes;
 }
 
+/* What was packed for a run before means nothing to this one. */
+static void forget_packed(const struct batch *batch, int64_t num_workers) {
+  for (int64_t worker = 0; worker < num_workers; worker++)
+    ((struct note *)scratch_of(batch, worker))->packed = 0;
+}
+
 /* Claim a task of the current step and do it; 0 if none is left. */
 static int do_one(struct workers *workers, int64_t worker) {
   uint_fast64_t ticket = atomic_load_explicit(&workers->ticket, memory_order_acquire);
@@ -131,6 +137,7 @@ static void run_shared(struct workers *workers, const struct kernels *kernels,
                        const struct step *steps, int64_t num_steps, const struct batch *batch) {
   workers->kernels = kernels;
   workers->batch = batch;
+  forget_packed(batch, workers->num_helpers + 1);
   set_running(workers, 1);
   for (int64_t i = 0; i < num_steps; i++) {
     workers->step = &steps[i];
@@ -142,6 +149,7 @@ static void run_shared(struct workers *workers, const struct kernels *kernels,
 
 static void run_alone(const struct kernels *kernels, const struct step *steps, int64_t num_steps,
                       const struct batch *batch) {
+  forget_packed(batch, 1);
   for (int64_t i = 0; i < num_steps; i++) {
     const int64_t num_tasks = kernels->count_tasks(&steps[i], batch, 1);
     for (int64_t task = 0; task < num_tasks; task++)
