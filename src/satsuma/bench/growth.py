@@ -23,6 +23,7 @@ from satsuma.bench.report import describe_surroundings
 from satsuma.bench.workload import WORDS
 from satsuma.engine.load import count_threads
 from satsuma.engine.tokenizer import Tokenizer
+from satsuma.memory import calm_collector
 from satsuma.service import EmbeddingService
 from satsuma.settings import load_settings
 from satsuma.store.local import ModelStore
@@ -77,6 +78,7 @@ def growth(model: str, largest: int, threads: int, is_json: bool) -> None:
       satsuma bench growth
       satsuma bench growth --largest 10000
     """  # noqa: D301 - click reads the \b
+    calm_collector()  # as a server does
     sizes = [size for size in _SIZES if size <= largest]
     rows: list[Growth] = []
     for row in _measure(model, sizes, threads):

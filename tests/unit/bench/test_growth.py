@@ -16,6 +16,7 @@ def test_each_size_of_queue_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """For people a line, for programs one line of JSON at the end."""
     monkeypatch.setattr(growth, "_SHORTEST_S", 1e-6)
     monkeypatch.setattr(growth, "_KEPT_S", 0.1)
+    monkeypatch.setattr(growth, "calm_collector", lambda: None)  # it is for a process's whole life
     result = CliRunner().invoke(growth.growth, ["--largest", "300", "--threads", "1"])
     *lines, last = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["10", "100"]
