@@ -71,20 +71,21 @@ class InProcessService:
             None if the request has to wait: `submit` it.
 
         Raises:
-            ConfigurationError: if the process was forked.
+            ConfigurationError: as `submit`.
             SatsumaError: as `EmbeddingService.embed`.
         """
-        self._check_process()
+        self._check_caller()
         return self._service.embed_here(request)
 
     def submit(self, request: EmbedRequest) -> Future[EmbedResult]:
         """Answer a request, later; cancelling the future takes it out of the queue.
 
         Raises:
-            ConfigurationError: if the process was forked.
+            ConfigurationError: if the process was forked, or the caller is a signal handler that
+                has interrupted `embed_here`.
             ShuttingDownError: if this was closed.
         """
-        self._check_process()
+        self._check_caller()
         with self._lock:
             if self._is_closed:
                 raise ShuttingDownError("This Ai is closed.")
@@ -101,9 +102,14 @@ class InProcessService:
         self._thread.join()
         self._loop.close()
 
-    def _check_process(self) -> None:
+    def _check_caller(self) -> None:
         if self._pid != os.getpid():  # its threads stayed behind
             raise ConfigurationError("This Ai was made before a fork; make one in each process.")
+        if self._service.is_interrupted_here:  # what it asks for would wait for the handler's end
+            raise ConfigurationError(
+                "A signal handler cannot use the Ai that it has interrupted; note the signal, and "
+                "embed afterwards."
+            )
 
     async def _shut_down(self) -> None:
         await self._service.close(_CLOSE_S)

@@ -1,6 +1,7 @@
 """Which models are in memory: each loads on first use, and the least recently used one goes.
 
-Belongs to one event loop. Knows how to ask for a model, not where its weights come from.
+Belongs to one event loop, but for `peek` and `loaded`. Knows how to ask for a model, not where its
+weights come from.
 """
 
 from __future__ import annotations

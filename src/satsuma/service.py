@@ -168,6 +168,11 @@ class EmbeddingService:
             return None
         return _answer(request, model, tokens, outcome, tokenise_s)
 
+    @property
+    def is_interrupted_here(self) -> bool:
+        """Whether this thread is in the middle of `embed_here`: then a signal handler is asking."""
+        return self._scheduler.is_interrupted_here
+
     async def tokenize(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
         """Tell how a model reads texts; loads the model where needed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,3 +96,26 @@ def test_queries_of_many_threads_are_told_apart(ai: Ai) -> None:
 
     with ThreadPoolExecutor(len(texts)) as threads:
         assert all(threads.map(ask, texts))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals at a moment are POSIX's")
+def test_a_signal_handler_is_told_that_it_may_not_ask(ai: Ai) -> None:
+    """Where it has interrupted the engine: it would wait for itself."""
+    answers: list[object] = []
+
+    def ask(_number: int, _frame: object) -> None:
+        try:
+            answers.append(ai.run(QWEN3, {"text": "later"}))
+        except ConfigurationError as error:
+            answers.append(str(error))
+
+    ai.run(QWEN3, {"text": "first"})
+    before = signal.signal(signal.SIGALRM, ask)
+    try:
+        for _ in range(200):
+            signal.setitimer(signal.ITIMER_REAL, 200e-6)
+            ai.run(QWEN3, {"text": "a text"})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert any("signal handler" in str(answer) for answer in answers)

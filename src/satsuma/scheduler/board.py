@@ -39,7 +39,7 @@ class Board:
         self._background = Waiting()
         self._runs: dict[Lane, Run] = {}
         self._hung: dict[Lane, Run] = {}  # hold no lane any more
-        self._guests: dict[object, Run] = {}  # one at most: a caller that runs its own query
+        self._guests: dict[int, Run] = {}  # one at most, by thread: who runs its own query
         self.drop_guest = self._guests.pop
 
     # --- what waits ---------------------------------------------------------------------------
@@ -124,10 +124,13 @@ class Board:
             or self._background.num_tokens
         )
 
-    @property
-    def is_running(self) -> bool:
-        """Whether anything runs, hung or not."""
-        return bool(self._runs or self._hung or self._guests)
+    def is_guest(self, thread: int) -> bool:
+        """Tell whether a thread runs a query of its own."""
+        return thread in self._guests
+
+    def has_guest_beside(self, thread: int) -> bool:
+        """Tell whether another thread does."""
+        return any(guest != thread for guest in [*self._guests])
 
     @property
     def oldest_run_s(self) -> float | None:
@@ -165,13 +168,14 @@ class Board:
         self._runs[lane] = run
         return run
 
-    def enter(self, guest: object, encoder: Encoder, items: list[Item]) -> Run:
+    def enter(self, guest: int, encoder: Encoder, items: list[Item]) -> Run:
         """Note that a caller runs its items on all cores, past the queue.
 
         `drop_guest` ends it, without the lock: a single step of C, for Ctrl-C may come between any
         two of Python's.
         """
-        run = Run(self.queue(encoder), items, Width.ALL_CORES, self._clock())
+        queue = self._interactive.find_queue(encoder)
+        run = Run(queue, items, Width.ALL_CORES, self._clock())
         self._guests[guest] = run
         return run
 

@@ -13,6 +13,7 @@ Thread-safe. Knows encoders and queues; no HTTP, no models by name, no event loo
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,7 +70,7 @@ class Scheduler:
             pace: what microbatches encoders want, of which nothing else is known.
             limits: how much may wait.
             clock: seconds, monotonic; tests give their own.
-            on_run: told of every microbatch that succeeded, in its lane's thread.
+            on_run: told of every microbatch that succeeded, in the thread that ran it.
         """
         self._clock = clock
         self._on_run = on_run or _ignore_run
@@ -139,6 +140,12 @@ class Scheduler:
         with self._lock:
             return self._board.is_idle
 
+    @property
+    def is_interrupted_here(self) -> bool:
+        """Whether this thread runs a query of its own: then a signal handler is asking."""
+        with self._lock:
+            return self._board.is_guest(threading.get_ident())
+
     def run_now(
         self,
         encoder: Encoder,
@@ -163,7 +170,7 @@ class Scheduler:
         hidden_size, now_s = encoder.hidden_size, self._clock()
         ticket, items = make_ticket(hidden_size, token_ids, pooling, now_s, Size.QUERY)
         ticket.is_normalized = is_normalized
-        guest, drop_guest = object(), self._board.drop_guest
+        guest, drop_guest = threading.get_ident(), self._board.drop_guest
         try:  # from before the run is in the books
             run = self._enter(guest, encoder, items)
             if run is None:
@@ -254,6 +261,8 @@ class Scheduler:
     def close(self, timeout_s: float | None = None) -> bool:
         """Stop the lanes; what still waits gets ShuttingDownError. Blocks for running work.
 
+        That is the lanes' and of callers that run their own queries.
+
         Args:
             timeout_s: how long to wait for running work; None waits as long as it takes.
 
@@ -268,19 +277,31 @@ class Scheduler:
         self._watch.end()
         for item in waiting:
             fail(item, ShuttingDownError("The server is stopping."))
-        if not self._threads.close(timeout_s):
-            return False
-        with self._lock:  # callers that run their own queries
-            return self._work.wait_for(lambda: not self._board.is_running, timeout_s)
+        ends_at_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        return self._threads.close(timeout_s) and self._wait_for_guests(ends_at_s)
 
     # --- callers that run their own -----------------------------------------------------------
 
-    def _enter(self, guest: object, encoder: Encoder, items: list[Item]) -> Run | None:
+    def _enter(self, guest: int, encoder: Encoder, items: list[Item]) -> Run | None:
         """Enter a caller's run in the books, unless something runs or waits."""
         with self._lock:
             if self._is_closed or not self._board.is_idle:
                 return None
             return self._board.enter(guest, encoder, items)
+
+    def _wait_for_guests(self, ends_at_s: float) -> bool:
+        """Wait for callers that run their own queries, and say whether they have ended.
+
+        Not for the calling thread's own, which a signal handler may have interrupted.
+        """
+        mine = threading.get_ident()
+        with self._lock:
+            while self._board.has_guest_beside(mine):
+                left_s = ends_at_s - time.monotonic()
+                if left_s <= 0:
+                    return False
+                self._work.wait(min(left_s, _WATCH_S))  # Ctrl-C may have kept one from telling
+        return True
 
     def _note_departure(self) -> None:
         """Wake who waited for a caller's run; where Ctrl-C comes first, the watch does."""

@@ -49,6 +49,11 @@ class Waiting:
             known = self._queues[id(encoder)] = EncoderQueue(encoder, rate)
         return known
 
+    def find_queue(self, encoder: Encoder) -> EncoderQueue:
+        """Give an encoder's queue, or one that nobody keeps: its model may be on its way out."""
+        known = self._queues.get(id(encoder))
+        return EncoderQueue(encoder) if known is None else known
+
     def forget(self, encoder: Encoder) -> None:
         """Drop an encoder's queue."""
         self._queues.pop(id(encoder), None)

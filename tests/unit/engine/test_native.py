@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,24 @@ def test_a_text_gives_the_same_bits_whatever_its_neighbours(
     for width in Width:
         states = encoder.encode(mix, width)
         np.testing.assert_array_equal(states[start : start + 17], alone)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_rows_that_stay_packed_are_the_runs_own(
+    tmp_path: Path, all_minilm_files: ModelFiles, precision: str
+) -> None:
+    """Tasks of a step share them, over several depths of a product; another run has others."""
+    shape = ModelShape("deep", 64, 2, 2, 1700, max_positions=64)
+    write_random_model(tmp_path / "model", shape, all_minilm_files.folder / "tokenizer.json")
+    manifest = ModelManifest("@local/deep", "", "", ())
+    files = ModelFiles(manifest, tmp_path / "model", tmp_path / "graphs", "2" * 64)
+    flags = {"threads": 3, "engine": "native", "precision": precision}
+    encoder = load_model(files, load_settings(flags, environ={})).encoder
+    for lengths in ((1,), (12,), (47,), (48,), (49,), (20, 28), (20, 29)):
+        for seed in (1, 2):
+            batch = Microbatch.pack(random_items(seed, lengths))
+            alone = encoder.encode(batch, Width.ONE_CORE)
+            np.testing.assert_array_equal(encoder.encode(batch, Width.ALL_CORES), alone)
 
 
 def test_runs_at_once_do_not_mix(encoder: Encoder) -> None:

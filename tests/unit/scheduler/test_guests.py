@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -30,10 +30,12 @@ class WatchedEncoder(FakeEncoder):
         super().__init__(poison_id=POISON)
         self.threads: list[threading.Thread] = []
         self.gate = threading.Event()
+        self.on_run: Callable[[], object] = lambda: None
 
     def encode(self, microbatch: Microbatch, width: Width) -> FloatArray:
         """Note who asks; then run."""
         self.threads.append(threading.current_thread())
+        self.on_run()
         if HELD in microbatch.token_ids:
             assert self.gate.wait(WAIT_S)
         if INTERRUPTED in microbatch.token_ids:
@@ -186,3 +188,24 @@ def test_nothing_runs_once_closed(scheduler: Scheduler, encoder: WatchedEncoder)
     scheduler.close()
     assert scheduler.run_now(encoder, [text()], Pooling.MEAN) is None
     assert encoder.threads == []
+
+
+def test_who_was_interrupted_does_not_wait_for_itself(
+    scheduler: Scheduler, encoder: WatchedEncoder
+) -> None:
+    """A signal handler is told where it is, and may close."""
+    told: list[bool] = []
+    encoder.on_run = lambda: told.extend(
+        (scheduler.is_interrupted_here, scheduler.close(timeout_s=WAIT_S))
+    )
+    assert not scheduler.is_interrupted_here
+    assert scheduler.run_now(encoder, [text()], Pooling.MEAN) is not None
+    assert told == [True, True]
+    assert not scheduler.is_interrupted_here
+
+
+def test_a_queue_that_is_forgotten_stays_so(scheduler: Scheduler, encoder: WatchedEncoder) -> None:
+    """Though a caller runs a last query on an encoder that is being closed."""
+    scheduler.forget(encoder)
+    assert scheduler.run_now(encoder, [text()], Pooling.MEAN) is not None
+    assert scheduler._board._interactive.queues == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import c_void_p
 from dataclasses import dataclass, field
@@ -72,20 +72,22 @@ class Crews:
             Width.ONE_CORE: [Crew(Place(1))],
         }
 
-    @contextmanager
-    def lend(self, width: Width) -> Iterator[Crew]:
-        """Lend a crew, and move the caller to its place; who finds none idle goes on alone."""
+    def lend(self, width: Width, work: Callable[[Crew], None]) -> None:
+        """Do work with a crew, in its place; who finds none idle goes on alone.
+
+        A crew is taken and given back in one step of C each, within one `try`: Ctrl-C may come
+        between any two of Python's, and a crew that is lost leaves wide runs with one core.
+        """
+        idle, mine = self._idle[width], list[Crew]()
         try:
-            crew = self._idle[width].pop()
-        except IndexError:
-            yield Crew(Place(1))
-            return
-        try:
+            with suppress(IndexError):
+                mine.extend(map(list.pop, [idle]))
+            crew = mine[0] if mine else Crew(Place(1))
             with _moved_to(crew.place.processors):
-                yield crew
-                crew.tidy_up()
-        finally:  # nothing else here: Ctrl-C may come in between
-            self._idle[width].append(crew)
+                work(crew)
+            crew.tidy_up()
+        finally:
+            idle.extend(mine)
 
 
 @cache

@@ -7,6 +7,7 @@ import itertools
 import mmap
 from ctypes import byref, c_int64, c_void_p
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,7 @@ class NativeEncoder:
             raise EngineError("The model was unloaded.")
         self._check(microbatch)
         output = np.empty((len(microbatch.token_ids), self._strides[-1]), np.float32)
-        with self._crews.lend(width) as crew:
-            self._run(loaded.steps, microbatch, output, crew)
+        self._crews.lend(width, partial(self._run, loaded.steps, microbatch, output))
         self._guard.check()  # after: what it read was right
         return output[:, : self.hidden_size]  # (T, H)
 
