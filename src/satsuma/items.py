@@ -1,4 +1,4 @@
-"""A request's items: what a model reads for each text, prompts included, and what its rows are.
+"""A request's items: what a model reads for each text, prompts included, and what is made of them.
 
 Knows no queue and no event loop; all of it may be called in a thread.
 """
@@ -14,15 +14,20 @@ from satsuma.engine.pooling import cut, pool
 from satsuma.engine.protocol import Microbatch, Width
 from satsuma.engine.scoring import cosines, logistic
 from satsuma.errors import ContextExceededError, InvalidInputError, TextTooLongError
+from satsuma.scheduler.tickets import Outcome
 from satsuma.types import (
     EmbedRequest,
+    EmbedResult,
     FloatArray,
     SparseVector,
+    Timings,
     TokenIds,
     TokenOutput,
     Tokens,
+    Usage,
 )
 
+_QUERY_CHARACTERS = 256  # of what may be answered in the caller's thread
 _CHARACTERS_PER_TOKEN = 4  # of ordinary English
 _QUERY_PROMPTS = ("query",)
 _TEXT_PROMPTS = ("document", "passage")
@@ -44,6 +49,13 @@ def count_characters(request: EmbedRequest) -> int:
     """Count what is to be tokenised, or the tokens where a text comes as them."""
     query = 0 if request.query is None else len(request.query) * len(request.texts)
     return query + sum(map(len, request.texts))
+
+
+def is_query(request: EmbedRequest) -> bool:
+    """Tell what may be answered in the caller's thread; its tokens are counted later."""
+    if request.is_background or request.outputs or not request.texts or not all(request.texts):
+        return False
+    return count_characters(request) <= _QUERY_CHARACTERS
 
 
 def guess_tokens(request: EmbedRequest, model: LoadedModel) -> int:
@@ -107,6 +119,24 @@ def read_tokens(
     is_multi = TokenOutput.MULTI_VECTORS in request.outputs
     sparse = tuple(heads.weigh(one, item.ids) for one, item in pairs) if is_sparse else ()
     return TokenOutputs(sparse, tuple(map(heads.spread, states)) if is_multi else ())
+
+
+def make_result(
+    request: EmbedRequest,
+    model: LoadedModel,
+    tokens: Sequence[Tokens],
+    outcome: Outcome,
+    tokenise_s: float,
+) -> EmbedResult:
+    """Put a request's answer together, but for what is wanted beside vectors."""
+    return EmbedResult(
+        vectors=read_rows(request, model, outcome.vectors),
+        pooling=request.pooling or model.pooling,
+        usage=Usage(prompt_tokens=sum(map(len, tokens))),
+        timings=Timings(tokenise_s, outcome.queue_s, outcome.inference_s),
+        num_truncated=sum(one.is_truncated for one in tokens),
+        precision=model.precision,
+    )
 
 
 def answer_alone(request: EmbedRequest, model: LoadedModel) -> FloatArray:

@@ -27,7 +27,7 @@ from satsuma.errors import (
     SatsumaError,
     WeightsChangedError,
 )
-from satsuma.items import count_characters, read_items, read_rows
+from satsuma.items import is_query, make_result, read_items
 from satsuma.residency import Residency
 from satsuma.scheduler.scheduler import Scheduler
 from satsuma.scheduler.tickets import Outcome
@@ -40,16 +40,13 @@ from satsuma.types import (
     EmbedRequest,
     EmbedResult,
     TextTokens,
-    Timings,
     Tokens,
-    Usage,
 )
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _NUM_KNOWN_NAMES = 256
-_QUERY_CHARACTERS = 256  # of what may be answered in the caller's thread
 
 # Telling where tokens lie is for people who look at a few texts; it waits in no queue.
 MAX_LOCATED_CHARACTERS = 200_000
@@ -148,7 +145,7 @@ class EmbeddingService:
             InvalidInputError: as `embed`.
             ModelNotFoundError: as `embed`.
         """
-        if not _is_query(request):
+        if not is_query(request):
             return None
         manifest = self.manifest(request.model)
         model = self._residency.peek(manifest.id)
@@ -166,7 +163,7 @@ class EmbeddingService:
         )
         if outcome is None:
             return None
-        return _answer(request, model, tokens, outcome, tokenise_s)
+        return make_result(request, model, tokens, outcome, tokenise_s)
 
     @property
     def is_interrupted_here(self) -> bool:
@@ -287,7 +284,7 @@ class EmbeddingService:
             tokenise_s = time.perf_counter() - started_at_s
             outcome = await self._encode(request, model, tokens)
             more = await self._tokenisers.read_outputs(request, model, tokens, outcome.states)
-        answer = _answer(request, model, tokens, outcome, tokenise_s)
+        answer = make_result(request, model, tokens, outcome, tokenise_s)
         if not request.outputs:
             return answer
         return replace(answer, sparse=more.sparse, multi_vectors=more.multi_vectors)
@@ -313,31 +310,6 @@ class EmbeddingService:
     async def _locate(self, model: str, texts: Sequence[str]) -> list[TextTokens]:
         async with self._residency.use(self.manifest(model).id) as loaded:
             return await self._tokenisers.locate(loaded, texts)
-
-
-def _is_query(request: EmbedRequest) -> bool:
-    """Tell what may be answered in the caller's thread; its tokens are counted later."""
-    if request.is_background or request.outputs or not request.texts or not all(request.texts):
-        return False
-    return count_characters(request) <= _QUERY_CHARACTERS
-
-
-def _answer(
-    request: EmbedRequest,
-    model: LoadedModel,
-    tokens: Sequence[Tokens],
-    outcome: Outcome,
-    tokenise_s: float,
-) -> EmbedResult:
-    """Put a request's answer together, but for what is wanted beside vectors."""
-    return EmbedResult(
-        vectors=read_rows(request, model, outcome.vectors),
-        pooling=request.pooling or model.pooling,
-        usage=Usage(prompt_tokens=sum(map(len, tokens))),
-        timings=Timings(tokenise_s, outcome.queue_s, outcome.inference_s),
-        num_truncated=sum(one.is_truncated for one in tokens),
-        precision=model.precision,
-    )
 
 
 def find_manifest(catalog: Catalog, model: str) -> ModelManifest:

@@ -25,9 +25,10 @@ from satsuma.engine.protocol import Encoder
 from satsuma.errors import EngineDiedError, EngineError, ShuttingDownError
 from satsuma.scheduler.admission import Limits, WaitingRoom
 from satsuma.scheduler.board import Board
+from satsuma.scheduler.guests import Guests
 from satsuma.scheduler.lanes import Lane, LaneThreads
 from satsuma.scheduler.pace import Pace
-from satsuma.scheduler.policy import EXPRESS_TOKENS, Size, size_of
+from satsuma.scheduler.policy import size_of
 from satsuma.scheduler.queue import EncoderQueue
 from satsuma.scheduler.run import Run, deliver, fail
 from satsuma.scheduler.tickets import Item, Outcome, make_ticket
@@ -80,6 +81,7 @@ class Scheduler:
         self._express_work = threading.Condition(lock)
         self._board = Board(num_lanes=num_lanes, pace=pace, limits=limits, clock=clock)
         self._is_closed = False
+        self._guests = Guests(self._board, lock, self._wake, clock)
         lanes = [Lane(number) for number in range(num_lanes)]
         express = Lane(num_lanes, is_express=True)
         self._threads = LaneThreads([*lanes, express], self._serve, self._bury)
@@ -142,9 +144,8 @@ class Scheduler:
 
     @property
     def is_interrupted_here(self) -> bool:
-        """Whether this thread runs a query of its own: then a signal handler is asking."""
-        with self._lock:
-            return self._board.is_guest(threading.get_ident())
+        """Whether this thread is in the middle of `run_now`: then a signal handler is asking."""
+        return self._guests.is_here
 
     def run_now(
         self,
@@ -165,26 +166,11 @@ class Scheduler:
         Returns:
             Its vectors; None if it has to wait, is no query, or fails: `submit` it.
         """
-        if sum(map(len, token_ids)) > EXPRESS_TOKENS:
-            return None
-        hidden_size, now_s = encoder.hidden_size, self._clock()
-        ticket, items = make_ticket(hidden_size, token_ids, pooling, now_s, Size.QUERY)
-        ticket.is_normalized = is_normalized
-        guest, drop_guest = threading.get_ident(), self._board.drop_guest
-        try:  # from before the run is in the books
-            run = self._enter(guest, encoder, items)
-            if run is None:
-                return None
-            vectors = run.embed()  # (B, H)
-            engine_s = self._clock() - run.started_at_s
-        except Exception as error:  # noqa: BLE001  the usual way finds out what it is, and whose
-            _LOGGER.debug("a query failed in its caller's thread: %s", error)
-            return None
-        finally:
-            drop_guest(guest, None)  # first of all: whatever else may be cut off by Ctrl-C
-            self._note_departure()
-        self._on_run(run.num_tokens, engine_s, is_express=False)
-        return Outcome(vectors, 0.0, engine_s)
+        outcome = self._guests.run(encoder, token_ids, pooling, is_normalized=is_normalized)
+        if outcome is not None:
+            num_tokens = sum(map(len, token_ids))
+            self._on_run(num_tokens, outcome.inference_s, is_express=False)
+        return outcome
 
     @contextmanager
     def reserve(self, encoder: Encoder, num_tokens: int) -> Iterator[None]:
@@ -267,7 +253,7 @@ class Scheduler:
             timeout_s: how long to wait for running work; None waits as long as it takes.
 
         Returns:
-            Whether every lane has ended.
+            Whether all have ended.
         """
         with self._lock:
             self._is_closed = True
@@ -277,38 +263,11 @@ class Scheduler:
         self._watch.end()
         for item in waiting:
             fail(item, ShuttingDownError("The server is stopping."))
-        ends_at_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        return self._threads.close(timeout_s) and self._wait_for_guests(ends_at_s)
-
-    # --- callers that run their own -----------------------------------------------------------
-
-    def _enter(self, guest: int, encoder: Encoder, items: list[Item]) -> Run | None:
-        """Enter a caller's run in the books, unless something runs or waits."""
-        with self._lock:
-            if self._is_closed or not self._board.is_idle:
-                return None
-            return self._board.enter(guest, encoder, items)
-
-    def _wait_for_guests(self, ends_at_s: float) -> bool:
-        """Wait for callers that run their own queries, and say whether they have ended.
-
-        Not for the calling thread's own, which a signal handler may have interrupted.
-        """
-        mine = threading.get_ident()
-        with self._lock:
-            while self._board.has_guest_beside(mine):
-                left_s = ends_at_s - time.monotonic()
-                if left_s <= 0:
-                    return False
-                self._work.wait(min(left_s, _WATCH_S))  # Ctrl-C may have kept one from telling
-        return True
-
-    def _note_departure(self) -> None:
-        """Wake who waited for a caller's run; where Ctrl-C comes first, the watch does."""
-        with self._lock:
-            self._wake()
-            if self._is_closed:
-                self._work.notify_all()
+        started_at_s = time.monotonic()
+        are_gone = self._guests.close(math.inf if timeout_s is None else timeout_s)
+        spent_s = time.monotonic() - started_at_s
+        left_s = None if timeout_s is None else max(0.0, timeout_s - spent_s)
+        return self._threads.close(left_s) and are_gone
 
     # --- lanes --------------------------------------------------------------------------------
 
