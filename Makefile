@@ -62,8 +62,9 @@ TORCH := $(if $(CI)$(filter 1,$(SATSUMA_TORCH))$(wildcard $(VENV)/torch),torch-e
 torch-environment: $(VENV)/.dev $(VENV)/.native
 	@$(BIN)/python scripts/torch_environment.py || test -z "$$CI"
 
-test: client-environments ray-environment $(TORCH) ## Run the tests (more flags: ARGS="-k pooling")
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+# Tests wait for processes half of the time, so two workers share the cores that they start those on.
+test: client-environments ray-environment $(TORCH) ## Run the tests (more flags: ARGS="-k pooling", one at a time: ARGS="-n 0 --pdb")
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 unit: $(VENV)/.dev $(VENV)/.native ## Run the tests that need no process and nobody else's client, in under a minute
 	@$(BIN)/python -m pytest tests/unit tests/api $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.postgres import Cluster, find_binaries, postgres_cluster
@@ -15,11 +16,23 @@ from satsuma.settings import load_settings
 from satsuma.store.local import ModelStore
 from satsuma.store.manifest import ModelFiles
 
+if TYPE_CHECKING:
+    from support.workers import WholeFolders
+    from xdist.remote import Producer
+
 ALL_MINILM = "@hf/sentence-transformers/all-minilm-l6-v2"
 
 
 # A shell that runs the tests in the background lets them, and what they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFolders:
+    """Share the tests out among the workers of `make test`."""
+    from support.workers import WholeFolders  # noqa: PLC0415  not every environment has xdist
+
+    return WholeFolders(config, log)
 
 
 @pytest.fixture(scope="session")
