@@ -85,7 +85,9 @@ def serve(request: pytest.FixtureRequest) -> Serve:
 @pytest.fixture(scope="session")
 def clients_server(clients_home: Path, serve: Serve) -> Iterator[Server]:
     """The one server that every client calls: bge-base and all-MiniLM-L6-v2, no tokens."""
-    env = environment(clients_home, SATSUMA_MODELS_DIR=str(clients_home / "models"))
+    # Patient: on a busy machine it would refuse what it could not do within a minute.
+    patient = {"SATSUMA_MODELS_DIR": str(clients_home / "models"), "SATSUMA_DEADLINE_S": "300"}
+    env = environment(clients_home, **patient)
     models = ("--model", BGE_BASE, "--model", ALL_MINILM)
     with serve("--skip-self-test", *models, env=env) as running:
         yield running
